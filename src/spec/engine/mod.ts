@@ -1,0 +1,6 @@
+export type * from "./container.ts";
+export type * from "./container-config.ts";
+export type * from "./event.ts";
+export type * from "./host-config.ts";
+export type * from "./image.ts";
+export type * from "./network.ts";

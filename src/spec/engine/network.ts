@@ -1,0 +1,36 @@
+/** One container's place on one network. @see reference engine-api EndpointSettings */
+export interface EndpointSettings {
+  IPAMConfig: EndpointIpamConfig | null;
+  Links: string[] | null;
+  Aliases: string[] | null;
+  MacAddress: string;
+  DriverOpts: Record<string, string> | null;
+  GwPriority?: number;
+  NetworkID: string;
+  EndpointID: string;
+  Gateway: string;
+  IPAddress: string;
+  IPPrefixLen: number;
+  IPv6Gateway: string;
+  GlobalIPv6Address: string;
+  GlobalIPv6PrefixLen: number;
+  DNSNames?: string[] | null;
+}
+
+export interface EndpointIpamConfig {
+  IPv4Address?: string;
+  IPv6Address?: string;
+  LinkLocalIPs?: string[] | null;
+}
+
+export interface NetworkingConfig {
+  EndpointsConfig: Record<string, EndpointSettings | null> | null;
+}
+
+/** `NetworkSettings` of an inspect. The legacy bridge fields are added for API < 1.52 only. */
+export interface NetworkSettings {
+  SandboxID: string;
+  SandboxKey: string;
+  Ports: Record<string, { HostIp: string; HostPort: string }[] | null>;
+  Networks: Record<string, EndpointSettings>;
+}

@@ -1,0 +1,2 @@
+export * from "./engine/mod.ts";
+export * from "./oci/mod.ts";
