@@ -1,0 +1,75 @@
+import type { Digest } from "../base/mod.ts";
+import type {
+  ContainerConfig,
+  HistoryItem,
+  ImageConfig,
+  ImageDeleteItem,
+  ImageInspect,
+  ImageSummary,
+  ProgressMessage,
+} from "../spec/mod.ts";
+import type { ByteStream } from "../storage/mod.ts";
+
+/** An image found by id, short id, tag or digest, with what a container needs of it. */
+export interface ResolvedImage {
+  /** The config blob's digest. */
+  readonly id: Digest;
+  readonly config: ImageConfig;
+  /** `config.config` in full shape: zero values where the image says nothing. */
+  readonly containerConfig: ContainerConfig;
+  /** null for an image without layers. */
+  readonly chainId: Digest | null;
+  readonly repoTags: readonly string[];
+}
+
+/** Who uses images; supplied by the composition root, because images know no containers. */
+export interface ImageUsers {
+  usersOf(id: Digest): readonly { containerId: string; running: boolean }[];
+}
+
+export interface ImageService {
+  /** Throws not_found with Docker's words (`No such image: x:latest`), conflict when ambiguous. */
+  resolve(name: string): ResolvedImage;
+  /** As resolve, or undefined when there is none; never throws for a missing image. */
+  find(name: string): ResolvedImage | undefined;
+  /** A docker-archive or an OCI layout; plain, gzip or zstd. Yields progress; throws before the first yield or later. */
+  load(source: ByteStream, options: ImageLoadOptions): AsyncIterable<ProgressMessage>;
+  /** `images/create?fromSrc`: one root file system as an image. */
+  import(source: ByteStream, options: ImageImportOptions): AsyncIterable<ProgressMessage>;
+  list(options: ImageListOptions): Promise<ImageSummary[]>;
+  inspect(name: string): Promise<ImageInspect>;
+  history(name: string): Promise<HistoryItem[]>;
+  /** Throws invalid_argument for a bad reference, not_found. Durable when resolved. */
+  tag(name: string, target: { repo: string; tag: string }): Promise<void>;
+  /** Docker's untag semantics. Throws conflict with Docker's words when in use. */
+  remove(name: string, options: { force: boolean; noprune: boolean }): Promise<ImageDeleteItem[]>;
+  /** Number of images, for `info`. */
+  count(): number;
+  /** Keeps an image's layers and blobs while a container is made from it. */
+  lease(id: Digest): Disposable;
+  /** Removes blobs and layers that nothing refers to; says what it freed. */
+  collectGarbage(): Promise<{ freedBytes: number; blobs: number; layers: number }>;
+}
+
+export interface ImageLoadOptions {
+  readonly quiet: boolean;
+  readonly signal: AbortSignal;
+}
+
+export interface ImageImportOptions {
+  readonly repo: string;
+  readonly tag: string;
+  readonly message: string;
+  /** Dockerfile instructions: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR, HEALTHCHECK. */
+  readonly changes: readonly string[];
+  /** `os[/arch[/variant]]` or empty for the host's. */
+  readonly platform: string;
+  readonly signal: AbortSignal;
+}
+
+export interface ImageListOptions {
+  readonly all: boolean;
+  readonly sharedSize: boolean;
+  /** Parsed filters by key: before, dangling, label, reference, since, until. */
+  readonly filters: ReadonlyMap<string, readonly string[]>;
+}
