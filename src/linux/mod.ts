@@ -1,0 +1,11 @@
+export * from "./descriptor.ts";
+export * from "./file.ts";
+export type { PathText } from "./libc.ts";
+export * from "./mount.ts";
+export * from "./mountinfo.ts";
+export * from "./process.ts";
+export * from "./rlimit.ts";
+export * from "./socket.ts";
+export * from "./statfs.ts";
+export * from "./syscall-error.ts";
+export * from "./xattr.ts";

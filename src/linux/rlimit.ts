@@ -1,0 +1,59 @@
+import { addressOf, check, libc } from "./libc.ts";
+
+/** Resource numbers of prlimit(2) by the names that Docker's ulimits use. */
+export const RLIMITS: Readonly<Record<string, number>> = {
+  cpu: 0,
+  fsize: 1,
+  data: 2,
+  stack: 3,
+  core: 4,
+  rss: 5,
+  nproc: 6,
+  nofile: 7,
+  memlock: 8,
+  as: 9,
+  locks: 10,
+  sigpending: 11,
+  msgqueue: 12,
+  nice: 13,
+  rtprio: 14,
+  rttime: 15,
+};
+
+/** RLIM_INFINITY, as -1 in Docker's ulimits. */
+export const UNLIMITED: bigint = 0xffff_ffff_ffff_ffffn;
+
+export interface ResourceLimit {
+  readonly soft: bigint;
+  readonly hard: bigint;
+}
+
+/** The limit `name` of a process (0: this one). */
+export function getLimit(name: string, pid = 0): ResourceLimit | undefined {
+  const resource = RLIMITS[name];
+  if (resource === undefined) return undefined;
+  const pair = new BigUint64Array(2);
+  check("prlimit", libc().prlimit(pid, resource, null, addressOf(pair)), name);
+  return { soft: pair[0] as bigint, hard: pair[1] as bigint };
+}
+
+export function setLimit(name: string, limit: ResourceLimit, pid = 0): void {
+  const resource = RLIMITS[name];
+  if (resource === undefined) throw new RangeError(`unknown resource limit ${name}`);
+  const pair = new BigUint64Array([limit.soft, limit.hard]);
+  check("prlimit", libc().prlimit(pid, resource, addressOf(pair), null), name);
+}
+
+/**
+ * What can be had of `wanted`: raising above our own hard limit needs CAP_SYS_RESOURCE, which
+ * some hosts withhold even from root. `clamped` says that less than asked is given.
+ */
+export function clampLimit(
+  wanted: ResourceLimit,
+  own: ResourceLimit,
+  options: { readonly mayRaise: boolean },
+): ResourceLimit & { readonly clamped: boolean } {
+  if (options.mayRaise || wanted.hard <= own.hard) return { ...wanted, clamped: false };
+  const soft = wanted.soft < own.hard ? wanted.soft : own.hard;
+  return { soft, hard: own.hard, clamped: true };
+}
