@@ -1,0 +1,82 @@
+import type { Ulimit } from "../spec/mod.ts";
+
+export interface RuntimeEntry {
+  readonly path: string;
+  readonly args: readonly string[];
+}
+
+export interface TlsConfig {
+  readonly verifyClients: boolean;
+  readonly caPath: string;
+  readonly certPath: string;
+  readonly keyPath: string;
+}
+
+/** The daemon's configuration after flags, file and defaults were merged and checked. */
+export interface DaemonConfig {
+  readonly hosts: readonly string[];
+  /** Group name or number that owns the unix socket; "" leaves root. */
+  readonly group: string;
+  readonly dataRoot: string;
+  readonly execRoot: string;
+  readonly pidFile: string;
+  readonly configFile: string;
+  readonly debug: boolean;
+  readonly logLevel: "debug" | "info" | "warn" | "error" | "fatal";
+  readonly logFormat: "text" | "json";
+  readonly labels: readonly string[];
+  /** Bridge name, or "none". */
+  readonly bridge: string;
+  /** Address with prefix length, or "" to choose one. */
+  readonly bip: string;
+  /** Bytes; 0 leaves the kernel's. */
+  readonly mtu: number;
+  readonly icc: boolean;
+  readonly ipMasquerade: boolean;
+  readonly ipForward: boolean;
+  readonly ipForwardDrop: boolean;
+  readonly dns: readonly string[];
+  readonly dnsOptions: readonly string[];
+  readonly dnsSearch: readonly string[];
+  readonly defaultRuntime: string;
+  readonly runtimes: ReadonlyMap<string, RuntimeEntry>;
+  readonly cgroupParent: string;
+  readonly cgroupDriver: "cgroupfs" | "systemd";
+  /** "" leaves the choice to the host: private on cgroup v2, host on v1. */
+  readonly cgroupnsMode: "" | "host" | "private";
+  readonly ipcMode: "private" | "shareable";
+  readonly shmSizeBytes: number;
+  readonly stopTimeoutSeconds: number;
+  readonly ulimits: readonly Ulimit[];
+  readonly init: boolean;
+  readonly initPath: string;
+  readonly noNewPrivileges: boolean;
+  readonly seccompProfile: string;
+  readonly logDriver: string;
+  readonly logOptions: Readonly<Record<string, string>>;
+  readonly shutdownTimeoutSeconds: number;
+  /** Undefined: tcp sockets speak plain HTTP. */
+  readonly tls: TlsConfig | undefined;
+  /** "" for the oldest that naru knows. */
+  readonly minApiVersion: string;
+}
+
+/** Where an engine lives unless told otherwise. */
+export interface DaemonDefaults {
+  readonly host: string;
+  readonly configFile: string;
+  readonly pidFile: string;
+}
+
+export const NARU_DEFAULTS: DaemonDefaults = {
+  host: "unix:///run/naru/naru.sock",
+  configFile: "/etc/naru/daemon.json",
+  pidFile: "/run/naru/naru.pid",
+};
+
+/** For the binary called `dockerd`: the places where Docker's clients and tools look. */
+export const DOCKERD_DEFAULTS: DaemonDefaults = {
+  host: "unix:///var/run/docker.sock",
+  configFile: "/etc/docker/daemon.json",
+  pidFile: "/var/run/docker.pid",
+};
