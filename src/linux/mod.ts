@@ -1,10 +1,13 @@
+export * from "./channel.ts";
 export * from "./descriptor.ts";
 export * from "./file.ts";
 export type { PathText } from "./libc.ts";
 export * from "./mount.ts";
 export * from "./mountinfo.ts";
 export * from "./process.ts";
+export * from "./process-watch.ts";
 export * from "./rlimit.ts";
+export * from "./seqpacket.ts";
 export * from "./socket.ts";
 export * from "./statfs.ts";
 export * from "./syscall-error.ts";

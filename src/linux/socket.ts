@@ -1,4 +1,12 @@
-import { close, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_PATH, open } from "./descriptor.ts";
+import {
+  close,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_NONBLOCK,
+  O_PATH,
+  open,
+  setNonBlocking,
+} from "./descriptor.ts";
 import { addressOf, check, lastErrno, libc } from "./libc.ts";
 import { errnoOf, SyscallError } from "./syscall-error.ts";
 
@@ -24,6 +32,15 @@ export function socket(
 ): number {
   const flags = O_CLOEXEC | (options.nonBlocking === true ? O_NONBLOCK : 0);
   return check("socket", libc().socket(family, type | flags, protocol));
+}
+
+/** Two connected close-on-exec sockets; only the first is non-blocking. */
+export function socketPair(type: number): readonly [nonBlocking: number, blocking: number] {
+  const pair = new Int32Array(2);
+  check("socketpair", libc().socketpair(AF_UNIX, type | O_CLOEXEC, 0, addressOf(pair)));
+  const [ours, theirs] = pair as unknown as [number, number];
+  setNonBlocking(ours, true);
+  return [ours, theirs];
 }
 
 export function bindSocket(fd: number, address: Uint8Array): void {

@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import * as linux from "../../src/linux/mod.ts";
 
 let root = "";
@@ -182,5 +190,177 @@ describe("descriptors", () => {
     expect(copy).toBeGreaterThanOrEqual(50);
     expect(readFileSync(`/proc/self/fdinfo/${copy}`, "utf8")).toMatch(/flags:\s+0?2/);
     for (const fd of [p.readFd, p.writeFd, q.readFd, q.writeFd, copy]) linux.close(fd);
+  });
+});
+
+/** A listening SOCK_SEQPACKET peer in another process, as conmon is one. */
+const PEER = `
+import socket, sys, os, time
+path = sys.argv[1]
+os.chdir(os.path.dirname(path))
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.bind(os.path.basename(path)); s.listen(1)
+print("ready", flush=True)
+c, _ = s.accept()
+mode = sys.argv[2]
+if mode == "echo":
+    time.sleep(0.1)
+    total = 0; largest = 0
+    while True:
+        data = c.recv(32767)
+        if not data: break
+        total += len(data); largest = max(largest, len(data))
+    c.send(b"\\x02" + ("%d %d" % (total, largest)).encode())
+elif mode == "flood":
+    for i in range(400): c.send(b"\\x02" + b"x" * 8192)
+    c.send(b"\\x03end")
+c.close()
+`;
+
+async function startPeer(path: string, mode: string): Promise<Bun.Subprocess> {
+  const peer = Bun.spawn(["python3", "-c", PEER, path, mode], { stdout: "pipe" });
+  const reader = peer.stdout.getReader();
+  expect(Buffer.from((await reader.read()).value ?? []).toString()).toBe("ready\n");
+  return peer;
+}
+
+interface Collected {
+  readonly packets: number[];
+  bytes: number;
+  last: string;
+  readonly drained: PromiseWithResolvers<void>;
+  readonly closed: PromiseWithResolvers<Error | undefined>;
+}
+
+function collect(): Collected & linux.PacketHandlers {
+  const self = {
+    packets: [] as number[],
+    bytes: 0,
+    last: "",
+    drained: Promise.withResolvers<void>(),
+    closed: Promise.withResolvers<Error | undefined>(),
+    onPacket(bytes: Uint8Array) {
+      self.packets.push(bytes.byteLength);
+      self.bytes += bytes.byteLength;
+      self.last = Buffer.from(bytes.subarray(0, 100)).toString();
+    },
+    onDrain: () => self.drained.resolve(),
+    onClose: (error: Error | undefined) => self.closed.resolve(error),
+  };
+  return self;
+}
+
+describe("seqpacket", () => {
+  test("a megabyte goes out in packets under back-pressure, EOF follows, the answer arrives", async () => {
+    // The path is far beyond the 107 bytes of a socket address.
+    const folder = `${root}/${"long".repeat(40)}`;
+    mkdirSync(folder);
+    const peer = await startPeer(`${folder}/attach`, "echo");
+    const got = collect();
+    const socket = await linux.connectSeqpacket(`${folder}/attach`, got);
+    expect(socket.write(new Uint8Array(1_000_000))).toBe(false);
+    await got.drained.promise;
+    socket.write(new Uint8Array(10));
+    socket.shutdownWrite();
+    expect(await got.closed.promise).toBeUndefined();
+    expect(got.last).toBe(`\x02${1_000_010} ${linux.PACKET_BYTES_MAX}`);
+    await peer.exited;
+  });
+
+  test("paused, the peer waits and nothing is lost; resumed, every packet comes whole", async () => {
+    const path = `${root}/flood`;
+    const peer = await startPeer(path, "flood");
+    const got = collect();
+    const socket = await linux.connectSeqpacket(path, got);
+    socket.pause();
+    await Bun.sleep(100);
+    const before = got.packets.length;
+    expect(before).toBeLessThan(100);
+    expect(linux.processStatus(peer.pid)?.state).toBe("S");
+    socket.resume();
+    expect(await got.closed.promise).toBeUndefined();
+    expect(got.bytes).toBe(400 * 8193 + 4);
+    expect(got.packets.length).toBe(401);
+    expect(got.last).toBe("\x03end");
+    await peer.exited;
+  });
+
+  test("no listener is an error with its name, and the descriptor is given back", async () => {
+    const before = readdirSync("/proc/self/fd").length;
+    await expect(linux.connectSeqpacket(`${root}/nobody`, collect())).rejects.toThrow("ENOENT");
+    expect(readdirSync("/proc/self/fd").length).toBe(before);
+  });
+});
+
+describe("channel", () => {
+  test("a child gets descriptors 3, 4 and 5, is started by a byte and answers by lines", async () => {
+    const [start, sync, errors] = (await Promise.all([1, 2, 3].map(() => linux.openChannel()))) as [
+      linux.Channel,
+      linux.Channel,
+      linux.Channel,
+    ];
+    const script = `read -n1 x <&3; echo '{"data": 42}' >&4; echo more >&4; printf tail >&4; echo oops >&2; read y <&3 || echo eof >&5`;
+    const fifth = await linux.openChannel();
+    const child = Bun.spawn(["bash", "-c", script], {
+      stdio: ["ignore", "ignore", errors.childFd, start.childFd, sync.childFd, fifth.childFd],
+    });
+    for (const channel of [start, sync, errors, fifth]) channel.closeChild();
+    start.write(Buffer.from("g"));
+    expect(await sync.readLine()).toBe('{"data": 42}');
+    expect(await sync.readLine()).toBe("more");
+    start.close();
+    expect(await sync.readLine()).toBe("tail");
+    expect(await sync.readLine()).toBeUndefined();
+    expect(await fifth.readLine()).toBe("eof");
+    expect(await errors.readAll(3)).toBe("oop");
+    expect(await child.exited).toBe(0);
+    for (const channel of [sync, errors, fifth]) channel.close();
+  });
+
+  test("100 channels leave no descriptor behind", async () => {
+    const before = readdirSync("/proc/self/fd").length;
+    for (let round = 0; round < 100; round += 1) {
+      const channel = await linux.openChannel();
+      const waiting = channel.readLine();
+      channel.close();
+      expect(await waiting).toBeUndefined();
+    }
+    expect(readdirSync("/proc/self/fd").length).toBe(before);
+  });
+});
+
+describe("process watch", () => {
+  test("ends of processes are reported, cancelled ones are not, a reused pid is gone at once", async () => {
+    const watcher = linux.createProcessWatcher();
+    const children = [1, 2, 3].map(() => Bun.spawn(["sleep", "60"]));
+    const start = (pid: number): number => linux.processStatus(pid)?.startTime ?? 0;
+    const [a, b, c] = children.map(({ pid }) => watcher.watch(pid, start(pid))) as [
+      linux.ProcessWatch,
+      linux.ProcessWatch,
+      linux.ProcessWatch,
+    ];
+    const stranger = watcher.watch(children[0]?.pid ?? 0, 1);
+    await stranger.ended;
+    expect(stranger.hasEnded()).toBe(true);
+    c.cancel();
+    await c.ended;
+    expect(c.hasEnded()).toBe(false);
+    children[1]?.kill(9);
+    await b.ended;
+    expect([a.hasEnded(), b.hasEnded()]).toEqual([false, true]);
+    children[0]?.kill(9);
+    await a.ended;
+    children[2]?.kill(9);
+    const late = watcher.watch(children[2]?.pid ?? 0, 1);
+    await late.ended;
+    await watcher.close();
+  });
+
+  test("a process with a watch can exit", async () => {
+    const code = `import { createProcessWatcher, processStatus } from "${import.meta.dir}/../../src/linux/mod.ts";
+      createProcessWatcher().watch(1, processStatus(1).startTime); setTimeout(() => console.log("bye"), 50);`;
+    const child = Bun.spawn([process.execPath, "-e", code], { stdout: "pipe" });
+    expect(await new Response(child.stdout).text()).toBe("bye\n");
+    expect(await child.exited).toBe(0);
   });
 });
