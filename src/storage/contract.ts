@@ -24,8 +24,8 @@ export interface BlobStore {
   read(digest: Digest, range?: { start?: number; end?: number }): ByteStream;
   /** The whole blob, verified against its digest. Throws too_large above `bytesMax`, damaged, not_found. */
   readAll(digest: Digest, bytesMax: number): Promise<Uint8Array>;
-  /** Idempotent. */
-  remove(digest: Digest): Promise<void>;
+  /** Idempotent. False when `unless` said, at the last moment, that the blob is wanted after all. */
+  remove(digest: Digest, options?: { readonly unless?: () => boolean }): Promise<boolean>;
   list(): AsyncIterable<BlobInfo>;
 }
 
@@ -39,6 +39,8 @@ export interface BlobCreateOptions {
   readonly expectSizeBytes?: number;
   readonly sizeBytesMax?: number;
   readonly signal?: AbortSignal;
+  /** Called with the digest before the blob can be seen: the moment to take a lease on it. */
+  readonly beforeVisible?: (digest: Digest) => void;
 }
 
 export interface BlobWriter {
