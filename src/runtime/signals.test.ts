@@ -1,0 +1,31 @@
+import { expect, test } from "bun:test";
+import { constants } from "node:os";
+import { parseSignal, signalName } from "./signals.ts";
+
+test("names are read as Docker reads them", () => {
+  for (const text of ["9", "KILL", "SIGKILL", "sigkill", " kill "]) {
+    expect(parseSignal(text)).toBe(9);
+  }
+  expect(parseSignal("RTMIN")).toBe(34);
+  expect(parseSignal("SIGRTMIN+3")).toBe(37);
+  expect(parseSignal("RTMAX-2")).toBe(62);
+});
+
+test("what is no signal is refused with Docker's words", () => {
+  for (const text of ["0", "65", "NOPE", "RTMIN-1", "RTMAX+1", "", "-9", "1.5"]) {
+    expect(() => parseSignal(text)).toThrow(`Invalid signal: ${text}`);
+  }
+});
+
+test("numbers agree with the C library's", () => {
+  for (const [name, number] of Object.entries(constants.signals)) {
+    expect(parseSignal(name)).toBe(number);
+  }
+});
+
+test("every signal's name leads back to it", () => {
+  for (let number = 1; number <= 64; number += 1) {
+    if (number === 32 || number === 33) continue;
+    expect(parseSignal(signalName(number))).toBe(number);
+  }
+});
