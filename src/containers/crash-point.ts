@@ -1,0 +1,52 @@
+/**
+ * Places where a test may kill the engine, named `operation.place`. The fault test reads this list,
+ * so a point that is not here does not compile and one that is not reached fails that test.
+ */
+export type CrashPoint =
+  | "create.before-commit"
+  | "create.after-commit"
+  | "start.after-intent"
+  | "start.after-mount-and-network"
+  | "start.after-create"
+  | "start.after-commit"
+  | "start.after-start"
+  | "exec.before-start"
+  | "exec.after-start"
+  | "stop.after-signal"
+  | "exit.before-clean-up"
+  | "exit.before-commit"
+  | "exit.after-commit"
+  | "remove.before-commit"
+  | "remove.after-commit";
+
+const POINTS: Readonly<Record<CrashPoint, true>> = {
+  "create.before-commit": true,
+  "create.after-commit": true,
+  "start.after-intent": true,
+  "start.after-mount-and-network": true,
+  "start.after-create": true,
+  "start.after-commit": true,
+  "start.after-start": true,
+  "exec.before-start": true,
+  "exec.after-start": true,
+  "stop.after-signal": true,
+  "exit.before-clean-up": true,
+  "exit.before-commit": true,
+  "exit.after-commit": true,
+  "remove.before-commit": true,
+  "remove.after-commit": true,
+};
+
+export const CRASH_POINTS: readonly CrashPoint[] = Object.keys(POINTS) as CrashPoint[];
+
+/** Tests set `NARU_CRASH_AT=name` or `name:count` (the count-th time). Read once: the run path is hot. */
+const wanted: string | undefined = process.env["NARU_CRASH_AT"];
+let left = Number(wanted?.split(":")[1] ?? "1");
+const wantedPoint: string | undefined = wanted?.split(":")[0];
+
+/** Kills this process at once, as kill -9 would, when the environment names this point. */
+export function crashPoint(name: CrashPoint): void {
+  if (wantedPoint !== name) return;
+  left -= 1;
+  if (left <= 0) process.kill(process.pid, "SIGKILL");
+}

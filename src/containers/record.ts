@@ -1,0 +1,83 @@
+import type { Digest } from "../base/mod.ts";
+import type { Endpoint } from "../network/mod.ts";
+import type { RuntimeChoice } from "../runtime/mod.ts";
+import type { ContainerConfig, HostConfig, NetworkingConfig } from "../spec/mod.ts";
+import type { ContainerLifeState } from "./state.ts";
+
+/** A mount that was decided at create; the same at every start. */
+export interface RecordedMount {
+  readonly type: "bind" | "volume" | "tmpfs";
+  /** Host directory or file of a bind, "" otherwise. */
+  readonly source: string;
+  /** Name of a volume, "" otherwise. */
+  readonly volumeName: string;
+  readonly destination: string;
+  /** As the user wrote it (`ro`, `rw,z`), for an inspect. */
+  readonly mode: string;
+  readonly readOnly: boolean;
+  /** `""`, `private`, `rprivate`, `shared`, ... */
+  readonly propagation: string;
+  /** A volume takes what the image has at the destination when it is empty. */
+  readonly copyUp: boolean;
+  /** Options of a tmpfs (`size=64m`, `mode=1777`), empty otherwise. */
+  readonly options: readonly string[];
+  /** A bind does not carry the mounts beneath its source. */
+  readonly nonRecursive: boolean;
+  /** Made for this container without a name: `rm -v` takes it away. */
+  readonly anonymous: boolean;
+  /** From `Tmpfs` or `Binds`, which an inspect shows differently from `Mounts`. */
+  readonly origin: "binds" | "mounts" | "tmpfs" | "image" | "volumes-from";
+}
+
+/**
+ * One row of the table `containers`: all that outlives the engine. What the kernel knows is asked
+ * of the kernel, except for the handle and the endpoint, which say where to ask.
+ */
+export interface ContainerRecord {
+  readonly version: 1;
+  readonly id: string;
+  /** Without slash. */
+  readonly name: string;
+  readonly createdAtNs: string;
+  readonly imageId: Digest;
+  readonly chainId: Digest | null;
+  /** `linux/amd64` or what the image says. */
+  readonly platform: string;
+  readonly config: ContainerConfig;
+  readonly hostConfig: HostConfig;
+  readonly networking: NetworkingConfig;
+  readonly mounts: readonly RecordedMount[];
+  readonly runtime: RuntimeChoice;
+  readonly state: ContainerLifeState;
+  /** Of the current or last run; null where it has no namespace of its own. */
+  readonly endpoint: Endpoint | null;
+  /** Counts starts; names the directory that conmon writes the exit code to. */
+  readonly runNumber: number;
+  /** Restarts by the policy since the last start by a person. */
+  readonly restartCount: number;
+  /** A person stopped it: `unless-stopped` then leaves it so after an engine restart. */
+  readonly stoppedByUser: boolean;
+}
+
+/** One row of the table `execs`. */
+export interface ExecRecord {
+  readonly version: 1;
+  readonly id: string;
+  readonly containerId: string;
+  readonly createdAtNs: string;
+  readonly user: string;
+  readonly privileged: boolean;
+  readonly tty: boolean;
+  readonly consoleSize: [number, number] | null;
+  readonly attachStdin: boolean;
+  readonly attachStdout: boolean;
+  readonly attachStderr: boolean;
+  readonly detachKeys: string;
+  readonly env: readonly string[];
+  readonly workingDir: string;
+  readonly cmd: readonly string[];
+  readonly state:
+    | { readonly kind: "created" }
+    | { readonly kind: "running"; readonly pid: number }
+    | { readonly kind: "ended"; readonly exitCode: number; readonly pid: number };
+}
