@@ -1,0 +1,113 @@
+import { describe, expect, test } from "bun:test";
+import { emptyConfig, emptyHostConfig } from "../../test/fakes/bodies.ts";
+import type { ContainerConfig, HostConfig } from "../spec/mod.ts";
+import { inMountOrder, parseBind, planMounts } from "./mounts-plan.ts";
+
+function plan(host: Partial<HostConfig>, config: Partial<ContainerConfig> = {}) {
+  return planMounts({ ...emptyConfig(), ...config }, { ...emptyHostConfig(), ...host }, () => [
+    { ...parseBind("/from:/shared"), anonymous: true },
+    parseBind("other:/data:ro"),
+  ]);
+}
+
+describe("binds", () => {
+  test("a path, a volume, an anonymous one, and their modes", () => {
+    expect(parseBind("/a/../b:/c:ro,z")).toMatchObject({
+      type: "bind",
+      source: "/b",
+      destination: "/c",
+      readOnly: true,
+      mode: "ro,z",
+      propagation: "rprivate",
+    });
+    expect(parseBind("vol:/c/")).toMatchObject({
+      type: "volume",
+      volumeName: "vol",
+      destination: "/c",
+      copyUp: true,
+    });
+    expect(parseBind("vol:/c:nocopy").copyUp).toBe(false);
+    expect(parseBind("/c")).toMatchObject({ type: "volume", volumeName: "", anonymous: true });
+    expect(parseBind("/a:/c:rshared").propagation).toBe("rshared");
+  });
+  for (const bad of [
+    "",
+    ":",
+    "/a:",
+    ":/a",
+    "/a:/b:ro:x",
+    "/a:b",
+    "/a:/",
+    "/a:/b:fast",
+    "/a:/b:ro,rw",
+    "v:/b:shared",
+    "/a:/b:nocopy",
+  ]) {
+    test(`refuses ${JSON.stringify(bad)}`, () => expect(() => parseBind(bad)).toThrow(/invalid/));
+  }
+});
+
+test("one mount per destination: a bind wins over volumes-from and over the image's volume", () => {
+  const mounts = plan(
+    { VolumesFrom: ["web:ro"], Binds: ["/x:/shared"] },
+    { Volumes: { "/shared": {}, "/own": {} } },
+  );
+  expect(mounts.map((mount) => [mount.destination, mount.origin, mount.readOnly])).toEqual([
+    ["/shared", "binds", false],
+    ["/data", "volumes-from", true],
+    ["/own", "image", false],
+  ]);
+});
+
+test("the same destination twice is refused", () => {
+  expect(() => plan({ Binds: ["/a:/x", "/b:/x/"] })).toThrow("Duplicate mount point: /x");
+  expect(() => plan({ Binds: ["/a:/x"], Tmpfs: { "/x": "" } })).toThrow("Duplicate mount point");
+});
+
+test("volumes of another container are never its anonymous ones to delete", () => {
+  expect(plan({ VolumesFrom: ["web"] }).every((mount) => !mount.anonymous)).toBe(true);
+});
+
+describe("mounts", () => {
+  test("bind, volume and tmpfs", () => {
+    const mounts = plan({
+      Mounts: [
+        { Type: "bind", Source: "/s", Target: "/b", ReadOnly: true },
+        { Type: "volume", Target: "/v" },
+        { Type: "tmpfs", Target: "/t", TmpfsOptions: { SizeBytes: 4096, Mode: 0o700 } },
+      ],
+    });
+    expect(mounts[0]).toMatchObject({ type: "bind", source: "/s", readOnly: true });
+    expect(mounts[1]).toMatchObject({ type: "volume", anonymous: true });
+    expect(mounts[2]?.options).toEqual(["size=4096", "mode=700"]);
+  });
+  const bad: readonly [unknown, string][] = [
+    [{ Type: "bind", Target: "/b" }, "field Source must not be empty"],
+    [{ Type: "bind", Source: "x", Target: "/b" }, "mount path must be absolute"],
+    [{ Type: "bind", Source: "/x", Target: "b" }, "mount path must be absolute"],
+    [{ Type: "bind", Source: "/x", Target: "/" }, "destination can't be '/'"],
+    [{ Type: "tmpfs", Source: "/x", Target: "/b" }, "field Source must not be specified"],
+    [{ Type: "image", Source: "x", Target: "/b" }, "HostConfig.Mounts[0].Type"],
+    [{ Type: "odd", Source: "x", Target: "/b" }, "mount type unknown"],
+    [{ Type: "volume", Target: "/b", VolumeOptions: { Subpath: "x" } }, "Subpath"],
+  ];
+  for (const [mount, message] of bad) {
+    test(`refuses ${JSON.stringify(mount)}`, () => {
+      expect(() => plan({ Mounts: [mount as never] })).toThrow(message);
+    });
+  }
+});
+
+test("tmpfs options are checked", () => {
+  expect(plan({ Tmpfs: { "/t": "rw,noexec,size=64m" } })[0]?.options).toEqual([
+    "rw",
+    "noexec",
+    "size=64m",
+  ]);
+  expect(() => plan({ Tmpfs: { "/t": "lowerdir=/etc" } })).toThrow("Invalid tmpfs option");
+});
+
+test("parents are mounted before what is inside them", () => {
+  const mounts = plan({ Binds: ["/1:/a/b/c", "/2:/a", "/3:/a/b"] });
+  expect(inMountOrder(mounts).map((mount) => mount.destination)).toEqual(["/a", "/a/b", "/a/b/c"]);
+});

@@ -1,0 +1,264 @@
+import { posix } from "node:path";
+import { NaruError } from "../base/mod.ts";
+import type { ContainerConfig, HostConfig, Mount } from "../spec/mod.ts";
+import type { RecordedMount } from "./record.ts";
+
+/** A mount before its volume is named; `volumeName` is "" for an anonymous volume. */
+export type PlannedMount = RecordedMount;
+
+/** What of another container `volumes-from` needs. Throws not_found. */
+export type MountsOf = (ref: string) => readonly RecordedMount[];
+
+const MODES = new Set(["ro", "rw", "z", "Z", "nocopy", "consistent", "cached", "delegated"]);
+const PROPAGATIONS = new Set(["private", "rprivate", "shared", "rshared", "slave", "rslave"]);
+
+/**
+ * All mounts of a container, one for each destination. The order in which one gives way to another
+ * is Docker's: volumes-from, Binds, Mounts, Tmpfs, and the volumes of the configuration where
+ * nothing else is. Throws invalid_argument naming the entry.
+ */
+export function planMounts(
+  config: ContainerConfig,
+  host: HostConfig,
+  mountsOf: MountsOf,
+): PlannedMount[] {
+  const planned = new Map<string, PlannedMount>();
+  for (const spec of host.VolumesFrom ?? []) {
+    for (const mount of parseVolumesFrom(spec, mountsOf)) planned.set(mount.destination, mount);
+  }
+  const given = new Set<string>();
+  const add = (mount: PlannedMount): void => {
+    if (given.has(mount.destination)) {
+      throw new NaruError("invalid_argument", `Duplicate mount point: ${mount.destination}`);
+    }
+    given.add(mount.destination);
+    planned.set(mount.destination, mount);
+  };
+  for (const spec of host.Binds ?? []) add(parseBind(spec));
+  for (const [index, mount] of (host.Mounts ?? []).entries()) add(parseMount(mount, index));
+  for (const [target, options] of Object.entries(host.Tmpfs ?? {}))
+    add(parseTmpfs(target, options));
+  for (const target of Object.keys(config.Volumes ?? {})) {
+    const destination = checkedTarget(target, target);
+    if (!planned.has(destination)) planned.set(destination, anonymous(destination));
+  }
+  return [...planned.values()];
+}
+
+/** Parents before what is mounted inside them. */
+export function inMountOrder(mounts: readonly RecordedMount[]): RecordedMount[] {
+  const depth = (path: string): number => path.split("/").length;
+  return mounts.toSorted((a, b) => depth(a.destination) - depth(b.destination));
+}
+
+const BLANK: RecordedMount = {
+  type: "volume",
+  source: "",
+  volumeName: "",
+  destination: "",
+  mode: "",
+  readOnly: false,
+  propagation: "",
+  copyUp: true,
+  options: [],
+  nonRecursive: false,
+  anonymous: false,
+  origin: "binds",
+};
+
+function anonymous(destination: string): PlannedMount {
+  return { ...BLANK, destination, anonymous: true, origin: "image" };
+}
+
+function invalidSpec(spec: string, why = ""): NaruError {
+  const reason = why === "" ? "" : `: ${why}`;
+  return new NaruError("invalid_argument", `invalid volume specification: '${spec}'${reason}`);
+}
+
+function checkedTarget(target: string, spec: string): string {
+  if (!target.startsWith("/")) {
+    throw invalidSpec(spec, `invalid mount path: '${target}' mount path must be absolute`);
+  }
+  const clean = posix.resolve(target);
+  if (clean === "/") throw invalidSpec(spec, "invalid specification: destination can't be '/'");
+  return clean;
+}
+
+/** `[source:]target[:mode,…]`. */
+export function parseBind(spec: string): PlannedMount {
+  const parts = spec.split(":");
+  if (spec === "" || parts.length > 3 || parts.includes("")) throw invalidSpec(spec);
+  if (parts.length === 1) {
+    return { ...anonymous(checkedTarget(parts[0] as string, spec)), origin: "binds" };
+  }
+  const [source, target, mode = ""] = parts as [string, string, string?];
+  const words = mode === "" ? [] : mode.split(",");
+  const bad = words.find((word) => !MODES.has(word) && !PROPAGATIONS.has(word));
+  if (bad !== undefined) throw new NaruError("invalid_argument", `invalid mode: ${mode}`);
+  const isPath = source.startsWith("/");
+  const propagations = words.filter((word) => PROPAGATIONS.has(word));
+  const conflicting = words.includes("ro") && words.includes("rw");
+  if (conflicting || propagations.length > 1 || (propagations.length > 0 && !isPath)) {
+    throw new NaruError("invalid_argument", `invalid mode: ${mode}`);
+  }
+  if (isPath && words.includes("nocopy")) {
+    throw new NaruError("invalid_argument", `invalid mode: ${mode}`);
+  }
+  return {
+    ...BLANK,
+    type: isPath ? "bind" : "volume",
+    source: isPath ? posix.resolve(source) : "",
+    volumeName: isPath ? "" : source,
+    destination: checkedTarget(target, spec),
+    mode,
+    readOnly: words.includes("ro"),
+    propagation: isPath ? (propagations[0] ?? "rprivate") : "",
+    copyUp: !isPath && !words.includes("nocopy"),
+  };
+}
+
+function parseVolumesFrom(spec: string, mountsOf: MountsOf): PlannedMount[] {
+  const colon = spec.indexOf(":");
+  const ref = colon === -1 ? spec : spec.slice(0, colon);
+  const mode = colon === -1 ? "" : spec.slice(colon + 1);
+  if (ref === "") {
+    throw new NaruError("invalid_argument", `malformed volumes-from specification: ${spec}`);
+  }
+  if (mode !== "" && !["ro", "rw", "z", "Z"].includes(mode)) {
+    throw new NaruError("invalid_argument", `invalid mode for volumes-from: "${mode}"`);
+  }
+  return mountsOf(ref)
+    .filter((mount) => mount.type !== "tmpfs")
+    .map((mount) => ({
+      ...mount,
+      readOnly: mode === "ro" || mount.readOnly,
+      mode: mode === "" ? mount.mode : mode,
+      anonymous: false, // it belongs to the other one
+      origin: "volumes-from" as const,
+    }));
+}
+
+function parseMount(mount: Mount, index: number): PlannedMount {
+  const fail = (why: string): NaruError =>
+    new NaruError("invalid_argument", `invalid mount config for type "${mount.Type}": ${why}`);
+  if (mount.Target === "") throw fail("field Target must not be empty");
+  if (!mount.Target.startsWith("/")) {
+    throw fail(`invalid mount path: '${mount.Target}' mount path must be absolute`);
+  }
+  const destination = posix.resolve(mount.Target);
+  if (destination === "/") throw fail("invalid specification: destination can't be '/'");
+  const common = {
+    ...BLANK,
+    destination,
+    readOnly: mount.ReadOnly ?? false,
+    origin: "mounts" as const,
+  };
+  switch (mount.Type) {
+    case "bind":
+      return { ...common, ...bindPart(mount, fail) };
+    case "volume":
+      return { ...common, ...volumePart(mount, index) };
+    case "tmpfs":
+      return { ...common, ...tmpfsPart(mount, fail) };
+    case "image":
+    case "npipe":
+    case "cluster":
+      throw unsupported(`HostConfig.Mounts[${index}].Type`, mount.Type);
+    default:
+      throw new NaruError("invalid_argument", `mount type unknown: "${mount.Type}"`);
+  }
+}
+
+function unsupported(field: string, value: string): NaruError {
+  return new NaruError("unsupported", `${field}: ${value} is not supported`, { field });
+}
+
+function bindPart(mount: Mount, fail: (why: string) => NaruError): Partial<PlannedMount> {
+  const { Source: source = "", BindOptions: options } = mount;
+  if (source === "") throw fail("field Source must not be empty");
+  if (!source.startsWith("/")) {
+    throw fail(`invalid mount path: '${source}' mount path must be absolute`);
+  }
+  if (mount.VolumeOptions) throw fail("field VolumeOptions must not be specified");
+  if (mount.TmpfsOptions) throw fail("field TmpfsOptions must not be specified");
+  const propagation = options?.Propagation ?? "";
+  if (propagation !== "" && !PROPAGATIONS.has(propagation)) {
+    throw fail(`invalid propagation mode: ${propagation}`);
+  }
+  if (options?.ReadOnlyForceRecursive === true && mount.ReadOnly !== true) {
+    throw fail("mount source must be read-only to be recursively read-only");
+  }
+  if (options?.ReadOnlyForceRecursive === true) {
+    throw unsupported("BindOptions.ReadOnlyForceRecursive", "true");
+  }
+  return {
+    type: "bind",
+    source: posix.resolve(source),
+    propagation: propagation === "" ? "rprivate" : propagation,
+    copyUp: false,
+    nonRecursive: options?.NonRecursive ?? false,
+    // CreateMountpoint: a missing source is made, as for Binds.
+    options: options?.CreateMountpoint === true ? ["create"] : [],
+  };
+}
+
+function volumePart(mount: Mount, index: number): Partial<PlannedMount> {
+  const { Source: source = "", VolumeOptions: options } = mount;
+  const field = `HostConfig.Mounts[${index}].VolumeOptions`;
+  const driver = options?.DriverConfig?.Name ?? "";
+  if (driver !== "" && driver !== "local") throw unsupported(`${field}.DriverConfig.Name`, driver);
+  if (Object.keys(options?.DriverConfig?.Options ?? {}).length > 0) {
+    throw unsupported(`${field}.DriverConfig.Options`, "driver options");
+  }
+  if ((options?.Subpath ?? "") !== "")
+    throw unsupported(`${field}.Subpath`, options?.Subpath ?? "");
+  if (Object.keys(options?.Labels ?? {}).length > 0) throw unsupported(`${field}.Labels`, "labels");
+  return {
+    type: "volume",
+    volumeName: source,
+    anonymous: source === "",
+    mode: "z",
+    copyUp: options?.NoCopy !== true,
+  };
+}
+
+function tmpfsPart(mount: Mount, fail: (why: string) => NaruError): Partial<PlannedMount> {
+  if ((mount.Source ?? "") !== "") throw fail("field Source must not be specified");
+  const options: string[] = [];
+  const { SizeBytes: sizeBytes = 0, Mode: mode = 0, Options: pairs } = mount.TmpfsOptions ?? {};
+  if (sizeBytes < 0) throw fail("negative tmpfs size");
+  if (sizeBytes > 0) options.push(`size=${sizeBytes}`);
+  if (mode > 0) options.push(`mode=${mode.toString(8)}`);
+  for (const pair of pairs ?? []) options.push(checkTmpfsOption(pair.join("=")));
+  return { type: "tmpfs", copyUp: false, options };
+}
+
+const TMPFS_FLAGS = new Set(
+  "defaults ro rw suid nosuid dev nodev exec noexec sync async dirsync remount mand nomand atime noatime diratime nodiratime relatime norelatime strictatime nostrictatime private rprivate shared rshared slave rslave unbindable runbindable".split(
+    " ",
+  ),
+);
+const TMPFS_KEYS = new Set(["size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"]);
+
+function checkTmpfsOption(option: string): string {
+  const [key = "", value] = option.split("=", 2);
+  if (value === undefined ? TMPFS_FLAGS.has(key) : TMPFS_KEYS.has(key)) return option;
+  throw new NaruError("invalid_argument", `Invalid tmpfs option "${option}"`);
+}
+
+function parseTmpfs(target: string, text: string): PlannedMount {
+  if (!target.startsWith("/") || posix.resolve(target) === "/") {
+    throw new NaruError("invalid_argument", `invalid tmpfs mount point: '${target}'`);
+  }
+  const options = text === "" ? [] : text.split(",").map(checkTmpfsOption);
+  return {
+    ...BLANK,
+    type: "tmpfs",
+    destination: posix.resolve(target),
+    mode: text,
+    readOnly: options.includes("ro"),
+    copyUp: false,
+    options,
+    origin: "tmpfs",
+  };
+}
