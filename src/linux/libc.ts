@@ -9,6 +9,7 @@ import { errnoOf, SyscallError } from "./syscall-error.ts";
 const SYMBOLS = {
   __errno_location: { args: [], returns: "ptr" },
   bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  chdir: { args: ["ptr"], returns: "i32" },
   chroot: { args: ["ptr"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
   close_range: { args: ["u32", "u32", "i32"], returns: "i32" },

@@ -1,9 +1,20 @@
+export * from "./cgroup.ts";
 export * from "./channel.ts";
 export * from "./descriptor.ts";
 export * from "./file.ts";
+export * from "./kernel.ts";
 export type { PathText } from "./libc.ts";
 export * from "./mount.ts";
 export * from "./mountinfo.ts";
+export {
+  mountOverlay,
+  OVERLAY_LOWER_MAX,
+  type OverlayKernel,
+  type OverlayPlan,
+  type OverlayRequest,
+  overlayHasLowerdirPlus,
+  planOverlay,
+} from "./overlay.ts";
 export * from "./process.ts";
 export * from "./process-watch.ts";
 export * from "./rlimit.ts";
@@ -11,4 +22,6 @@ export * from "./seqpacket.ts";
 export * from "./socket.ts";
 export * from "./statfs.ts";
 export * from "./syscall-error.ts";
+export * from "./sysctl.ts";
+export * from "./systemd.ts";
 export * from "./xattr.ts";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { constants as osConstants } from "node:os";
-import { check, lastErrno, libc } from "./libc.ts";
+import { check, cText, lastErrno, libc, type PathText } from "./libc.ts";
 import { errnoOf, SyscallError } from "./syscall-error.ts";
 
 export const CLONE_FS: number = 0x200;
@@ -33,6 +33,11 @@ export function unshare(flags: number): void {
 /** Moves THIS THREAD into the namespace of `fd`. `type` (CLONE_NEW...) guards against a mix-up. */
 export function setns(fd: number, type: number): void {
   check("setns", libc().setns(fd, type));
+}
+
+/** Changes the current directory of this thread and of all that share it: unshare(CLONE_FS) first. */
+export function chdir(path: PathText): void {
+  check("chdir", libc().chdir(cText(0, path, "chdir")), path);
 }
 
 /** Sets the mask for new files of the whole process and gives the former one. */

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { addressOf, check, libc } from "./libc.ts";
 
 /** Resource numbers of prlimit(2) by the names that Docker's ulimits use. */
@@ -56,4 +57,17 @@ export function clampLimit(
   if (options.mayRaise || wanted.hard <= own.hard) return { ...wanted, clamped: false };
   const soft = wanted.soft < own.hard ? wanted.soft : own.hard;
   return { soft, hard: own.hard, clamped: true };
+}
+
+const CAP_SYS_RESOURCE = 24n;
+
+/** True when this process may raise hard limits. */
+export function mayRaiseLimits(): boolean {
+  return hasCapability(CAP_SYS_RESOURCE);
+}
+
+/** True when capability `number` is in effect for this process. @see capabilities(7) */
+export function hasCapability(number: bigint): boolean {
+  const line = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "latin1"));
+  return ((BigInt(`0x${line?.[1] ?? "0"}`) >> number) & 1n) === 1n;
 }

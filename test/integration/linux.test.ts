@@ -1,14 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
 import * as linux from "../../src/linux/mod.ts";
+import { mountRelative } from "../../src/linux/overlay.ts";
 
 let root = "";
 beforeAll(() => {
@@ -220,7 +223,11 @@ c.close()
 async function startPeer(path: string, mode: string): Promise<Bun.Subprocess> {
   const peer = Bun.spawn(["python3", "-c", PEER, path, mode], { stdout: "pipe" });
   const reader = peer.stdout.getReader();
-  expect(Buffer.from((await reader.read()).value ?? []).toString()).toBe("ready\n");
+  expect(
+    Buffer.from((await reader.read()).value ?? [])
+      .toString()
+      .trim(),
+  ).toBe("ready");
   return peer;
 }
 
@@ -362,5 +369,140 @@ describe("process watch", () => {
     const child = Bun.spawn([process.execPath, "-e", code], { stdout: "pipe" });
     expect(await new Response(child.stdout).text()).toBe("bye\n");
     expect(await child.exited).toBe(0);
+  });
+});
+
+describe("overlay", () => {
+  const make = (name: string, file: string, content: string): string => {
+    const dir = `${root}/${name}`;
+    mkdirSync(dir, { recursive: true });
+    writeFileSync(`${dir}/${file}`, content);
+    return dir;
+  };
+  const writableIn = (dir: string): { upper: string; work: string } => {
+    mkdirSync(`${dir}/upper`, { recursive: true });
+    mkdirSync(`${dir}/work`);
+    return { upper: `${dir}/upper`, work: `${dir}/work` };
+  };
+  let volume = "";
+  beforeAll(() => {
+    // Not on the root file system: it may itself be an overlay or lack what upper needs.
+    volume = `${root}/volume`;
+    mkdirSync(volume);
+    linux.mount({ source: "naru-test", target: volume, type: "tmpfs", options: "size=16m" });
+  });
+
+  test("the top layer wins, odd names work, writes go to upper", async () => {
+    const lower = [make("volume/a:b,c\\d", "f", "top"), make("volume/low", "f", "low")];
+    const target = `${volume}/merged`;
+    mkdirSync(target);
+    const writable = writableIn(`${volume}/w`);
+    await linux.mountOverlay({ lower, writable, target, options: ["index=off"] });
+    expect(readFileSync(`${target}/f`, "utf8")).toBe("top");
+    writeFileSync(`${target}/new`, "n");
+    expect(readFileSync(`${writable.upper}/new`, "utf8")).toBe("n");
+    expect(linux.umountDetached(target)).toBe(true);
+  });
+
+  const manyLayers = (name: string): string[] =>
+    Array.from({ length: 300 }, (_, index) =>
+      make(`volume/${name}/l${index}`, `f${index}`, String(index)),
+    );
+
+  test("300 layers, more than a page of names", async () => {
+    const lower = manyLayers("many");
+    const target = `${volume}/merged-many`;
+    mkdirSync(target);
+    const plan = linux.planOverlay(
+      { lower, target },
+      { lowerdirPlus: linux.overlayHasLowerdirPlus() },
+    );
+    expect(plan.kind).toBe(linux.overlayHasLowerdirPlus() ? "layer-by-layer" : "relative");
+    await linux.mountOverlay({
+      lower,
+      writable: writableIn(`${volume}/wm`),
+      target,
+      options: ["index=off"],
+    });
+    expect(readdirSync(target).length).toBe(300);
+    expect(linux.umountDetached(target)).toBe(true);
+  });
+
+  test("300 layers the way of an old kernel, and the engine's directory stays", async () => {
+    const lower = manyLayers("old");
+    const target = `${volume}/merged-old`;
+    mkdirSync(target);
+    const plan = linux.planOverlay({ lower, target }, { lowerdirPlus: false });
+    if (plan.kind !== "relative") throw new Error(plan.kind);
+    const before = process.cwd();
+    await mountRelative({ ...plan, target });
+    expect(readdirSync(target).length).toBe(300);
+    expect(readlinkSync("/proc/self/cwd")).toBe(before);
+    expect(linux.umountDetached(target)).toBe(true);
+    await expect(mountRelative({ ...plan, target: `${volume}/missing` })).rejects.toThrow("ENOENT");
+  });
+});
+
+describe("cgroups of this host", () => {
+  test("a group is made, a process moved in, read, killed and removed", async () => {
+    const host = linux.detectCgroups();
+    const path = `/naru-test-${process.pid}/inner`;
+    linux.createGroup(host, path);
+    const child = Bun.spawn(["sleep", "60"]);
+    try {
+      linux.moveToGroup(host, path, child.pid);
+      expect(linux.groupProcesses(host, path)).toEqual([child.pid]);
+      expect(linux.removeGroup(host, path)).toBe(false);
+      const status = linux.readGroup(host, path);
+      const controllers = linux.cgroupControllers(host);
+      if (controllers.includes("pids")) expect(status.processes).toBe(1);
+      if (controllers.includes("memory")) expect(status.memoryBytes).toBeGreaterThanOrEqual(0);
+      if (controllers.includes("cpu")) expect(status.cpuUsageNs).toBeGreaterThanOrEqual(0n);
+      expect(linux.killGroup(host, path)).toBe(false);
+      await child.exited;
+      expect(linux.killGroup(host, path)).toBe(true);
+    } finally {
+      child.kill(9);
+      await child.exited;
+      linux.removeGroup(host, `/naru-test-${process.pid}`);
+    }
+    for (const dir of linux.groupDirs(host, `/naru-test-${process.pid}`))
+      expect(existsSync(dir)).toBe(false);
+  });
+});
+
+describe("this kernel", () => {
+  test("name and features agree with what /proc says", () => {
+    expect(linux.kernelName().release).toBe(
+      readFileSync("/proc/sys/kernel/osrelease", "utf8").trim(),
+    );
+    const features = linux.kernelFeatures();
+    expect(features.overlay).toBe(
+      readFileSync("/proc/filesystems", "utf8").includes("\toverlay\n"),
+    );
+    expect(linux.readSysctl("kernel.osrelease")).toBe(linux.kernelName().release);
+    expect(linux.readSysctl("kernel.no_such_thing")).toBeUndefined();
+    expect(linux.writeSysctl("kernel.osrelease", linux.kernelName().release)).toBe(false);
+    expect(() => linux.writeSysctl("kernel.osrelease", "x")).toThrow("cannot set sysctl");
+  });
+
+  test("the service manager hears us, by path and by abstract name", async () => {
+    const code = `
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1].replace("@", "\\0", 1)); print("ready", flush=True)
+print(s.recv(100).decode(), flush=True)`;
+    for (const address of [`${root}/notify`, `@naru-test-${process.pid}`]) {
+      const manager = Bun.spawn(["python3", "-c", code, address], { stdout: "pipe" });
+      const reader = manager.stdout.getReader();
+      await reader.read();
+      expect(linux.notifyServiceManager("READY=1", { NOTIFY_SOCKET: address })).toBe(true);
+      expect(
+        Buffer.from((await reader.read()).value ?? [])
+          .toString()
+          .trim(),
+      ).toBe("READY=1");
+    }
+    expect(linux.notifyServiceManager("READY=1", {})).toBe(false);
   });
 });
