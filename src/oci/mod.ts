@@ -1,0 +1,5 @@
+export * from "./tar-entry.ts";
+export { BLOCK_BYTES } from "./tar-header.ts";
+export * from "./tar-parser.ts";
+export * from "./tar-reader.ts";
+export * from "./tar-writer.ts";
