@@ -30,6 +30,8 @@ export interface CallStep {
   readonly form?: BodyForm;
   /** Keep every header of the answer. */
   readonly allHeaders?: boolean;
+  /** Record only these paths (`State.ExitCode`, `[].Names`) of a JSON answer. */
+  readonly pick?: readonly string[];
   /** Leaf paths (`a.b`) kept as they are in the form "shape". */
   readonly keep?: readonly string[];
 }

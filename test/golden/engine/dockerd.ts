@@ -25,7 +25,14 @@ export async function startDockerd(): Promise<Dockerd> {
   const child = Bun.spawn(
     [
       ...["nsenter", `--net=/run/netns/${netns}`, "dockerd", "--data-root", join(root, "data")],
-      ...["--exec-root", join(root, "exec"), "--pidfile", join(root, "pid"), "-H", `unix://${socketPath}`],
+      ...[
+        "--exec-root",
+        join(root, "exec"),
+        "--pidfile",
+        join(root, "pid"),
+        "-H",
+        `unix://${socketPath}`,
+      ],
     ],
     { stdin: "ignore", stdout: log, stderr: log },
   );
@@ -50,7 +57,9 @@ export async function startDockerd(): Promise<Dockerd> {
 async function answering(socketPath: string, dead: () => boolean, log: string): Promise<string> {
   for (let waitedMs = 0; waitedMs < START_TIMEOUT_MS && !dead(); waitedMs += 100) {
     if (existsSync(socketPath)) {
-      const answer = await fetch("http://docker/version", { unix: socketPath }).catch(() => undefined);
+      const answer = await fetch("http://docker/version", { unix: socketPath }).catch(
+        () => undefined,
+      );
       if (answer?.ok) return ((await answer.json()) as { Version: string }).Version;
     }
     await Bun.sleep(100);

@@ -6,9 +6,34 @@ import { join } from "node:path";
 
 const BUSYBOX = "/bin/busybox"; // Debian package busybox-static
 const APPLETS = [
-  "cat", "chmod", "date", "dd", "echo", "env", "false", "head", "hostname", "id", "ip", "kill", "ls",
-  "mkdir", "mount", "printf", "ps", "pwd", "rm", "seq", "sh", "sleep", "stat", "stty", "tail",
-  "touch", "true", "wc",
+  "cat",
+  "chmod",
+  "date",
+  "dd",
+  "echo",
+  "env",
+  "false",
+  "head",
+  "hostname",
+  "id",
+  "ip",
+  "kill",
+  "ls",
+  "mkdir",
+  "mount",
+  "printf",
+  "ps",
+  "pwd",
+  "rm",
+  "seq",
+  "sh",
+  "sleep",
+  "stat",
+  "stty",
+  "tail",
+  "touch",
+  "true",
+  "wc",
 ];
 const CREATED = "2026-01-02T03:04:05.678901234Z";
 const CREATED_LATER = "2026-02-03T04:05:06Z"; // lists are sorted by it
@@ -43,11 +68,14 @@ export function makeArchives(): Archives {
           },
         }),
       ],
-      ["untagged", dockerArchive(join(work, "untagged"), {
+      [
+        "untagged",
+        dockerArchive(join(work, "untagged"), {
           layers: [rootfs, extra],
           tags: [],
           created: CREATED_LATER,
-        })],
+        }),
+      ],
       ["rootfs", rootfs],
       ["garbage", Buffer.from("this is no tar archive, and it is long enough to be looked at\n")],
       ["empty", Buffer.alloc(10_240)],
@@ -98,7 +126,11 @@ function dockerArchive(root: string, options: ImageOptions): Uint8Array {
     created: options.created ?? CREATED,
     config: options.config ?? { Env: [PATH], Cmd: ["sh"], Labels: { "org.example.golden": "1" } },
     history: [
-      ...layerFiles.map((name) => ({ created: CREATED, created_by: `ADD ${name}`, comment: "golden" })),
+      ...layerFiles.map((name) => ({
+        created: CREATED,
+        created_by: `ADD ${name}`,
+        comment: "golden",
+      })),
       { created: CREATED, created_by: "CMD", empty_layer: true },
     ],
     rootfs: { type: "layers", diff_ids: options.layers.map((layer) => `sha256:${sha256(layer)}`) },

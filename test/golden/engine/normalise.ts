@@ -4,8 +4,18 @@
 export type Names = ReadonlyMap<string, string>;
 
 const VOLATILE_NUMBERS: ReadonlySet<string> = new Set([
-  "Pid", "Created", "time", "timeNano", "Size", "VirtualSize", "SizeRw", "SizeRootFs",
-  "SpaceReclaimed", "current", "total", "start",
+  "Pid",
+  "Created",
+  "time",
+  "timeNano",
+  "Size",
+  "VirtualSize",
+  "SizeRw",
+  "SizeRootFs",
+  "SpaceReclaimed",
+  "current",
+  "total",
+  "start",
 ]);
 const VOLATILE_STRINGS: ReadonlyMap<string, string> = new Map([
   ["IPAddress", "<ip>"],
@@ -25,12 +35,16 @@ export function normaliseText(text: string, names: Names): string {
     .replace(/[0-9a-f]{64}/g, "<hex64>")
     .replace(/\b[0-9a-f]{12}\b/g, "<hex12>")
     .replace(/\b[0-9a-f]{32}\b/g, "<hex32>")
-    .replace(/(?!0001-01-01T00:00:00Z)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)/g, "<time>")
+    .replace(
+      /(?!0001-01-01T00:00:00Z)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)/g,
+      "<time>",
+    )
     .replace(/(Less than a second|About a minute|\d+ (seconds?|minutes?))( ago)?/g, "<age>$3")
     .replace(/\/tmp\/(naru|docker)-[a-z]+-[A-Za-z0-9]+\/(data|exec)/g, "<$2-root>")
     .replace(/(overlay2|layers)\/[A-Za-z0-9]+\b/g, "$1/<layer>")
     .replace(/overlay2\/<(hex64|[a-z]+)>/g, "overlay2/<layer>")
     .replace(/\/l\/[A-Z0-9]{26}/g, "/l/<link>")
+    .replace(/docker-import-\d+/g, "docker-import-<n>")
     .replace(/\bpid \d+\b/g, "pid <pid>");
 }
 
@@ -47,7 +61,9 @@ export function normaliseJson(value: unknown, names: Names, key = ""): unknown {
   if (Array.isArray(value)) {
     const items = value.map((item) => normaliseJson(item, names, key));
     // Docker keeps mount points in a map: their order is chance.
-    return key === "Mounts" ? items.sort((a, b) => destinationOf(a).localeCompare(destinationOf(b))) : items;
+    return key === "Mounts"
+      ? items.sort((a, b) => destinationOf(a).localeCompare(destinationOf(b)))
+      : items;
   }
   if (value === null || typeof value !== "object") return value;
   return Object.fromEntries(

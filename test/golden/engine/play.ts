@@ -25,7 +25,12 @@ export interface Engine {
 
 // On every answer alike, and checked by the case "headers"; or of no meaning to a client.
 const USUAL_HEADERS: ReadonlySet<string> = new Set([
-  "date", "api-version", "docker-experimental", "ostype", "server", "content-length",
+  "date",
+  "api-version",
+  "docker-experimental",
+  "ostype",
+  "server",
+  "content-length",
   "transfer-encoding",
 ]);
 
@@ -117,7 +122,8 @@ async function answerOf(
   }
   for (const [name, field] of Object.entries(step.save ?? {})) {
     const value = (JSON.parse(bytes.toString()) as Record<string, unknown>)[field];
-    if (typeof value !== "string") throw new Error(`${step.call}: no ${field} in ${bytes.toString()}`);
+    if (typeof value !== "string")
+      throw new Error(`${step.call}: no ${field} in ${bytes.toString()}`);
     run.names.set(name, value);
   }
   if (step.quiet && !options.raw) return { step: step.call };
@@ -193,15 +199,33 @@ function bodyOf(run: Play, step: CallStep, head: Head, bytes: Buffer): Partial<A
   const json = headerOf(head, "Content-Type")?.startsWith("application/json") === true;
   let form: BodyForm = step.form ?? "auto";
   if (head.status >= 400) form = "auto";
-  if (form === "frames") return { frames: deframe(bytes).map((part) => normaliseJson(part, run.names)) };
+  if (form === "frames")
+    return { frames: deframe(bytes).map((part) => normaliseJson(part, run.names)) };
   const text = bytes.toString();
   if (form === "lines") {
     const lines = text.split("\n").filter((line) => line.trim() !== "");
     return { lines: lines.map((line) => normaliseJson(JSON.parse(line), run.names)) };
   }
+  if (step.pick !== undefined && head.status < 400) {
+    return { json: normaliseJson(pickFrom(JSON.parse(text), step.pick), run.names) };
+  }
   if (form === "shape") return { json: shapeOf(JSON.parse(text), step.keep ?? []) };
   if (form === "auto" && json) return { json: normaliseJson(JSON.parse(text), run.names) };
   return { text: normaliseText(text, run.names) };
+}
+
+function pickFrom(value: unknown, paths: readonly string[]): unknown {
+  if (Array.isArray(value)) {
+    const inner = paths.map((path) => path.replace(/^\[\]\./, ""));
+    return value.map((item) => pickFrom(item, inner));
+  }
+  return Object.fromEntries(
+    paths.map((path) => {
+      let at = value;
+      for (const key of path.split(".")) at = (at as Record<string, unknown> | undefined)?.[key];
+      return [path, at];
+    }),
+  );
 }
 
 function heldOf(run: Play, name: string): Held {
@@ -226,7 +250,10 @@ async function reset(engine: Engine): Promise<void> {
   exchange.destroy();
 }
 
-async function list(run: Play, what: string): Promise<{ Id: string; RepoTags?: string[] | null }[]> {
+async function list(
+  run: Play,
+  what: string,
+): Promise<{ Id: string; RepoTags?: string[] | null }[]> {
   const { exchange } = await request(run, { call: what });
   const items = JSON.parse((await exchange.body()).toString());
   exchange.destroy();

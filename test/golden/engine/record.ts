@@ -33,7 +33,10 @@ try {
         const text = write({ case: what.name, engine: "docker 20.10.24", api, answers });
         const body = JSON.stringify(answers);
         // An older version gets a file of its own only where it differs.
-        const file = join(OUT, main === undefined ? `${what.name}.json` : `${what.name}@${api}.json`);
+        const file = join(
+          OUT,
+          main === undefined ? `${what.name}.json` : `${what.name}@${api}.json`,
+        );
         if (body !== main) writeFileSync(file, text);
         main ??= body;
       } catch (error) {
@@ -61,6 +64,8 @@ function pretty(value: unknown, indent: string): string {
     return `[\n${value.map((item) => inner + pretty(item, inner)).join(",\n")}\n${indent}]`;
   }
   const members = Object.entries(value).filter(([, item]) => item !== undefined);
-  const lines = members.map(([key, item]) => `${inner}${JSON.stringify(key)}: ${pretty(item, inner)}`);
+  const lines = members.map(
+    ([key, item]) => `${inner}${JSON.stringify(key)}: ${pretty(item, inner)}`,
+  );
   return `{\n${lines.join(",\n")}\n${indent}}`;
 }

@@ -184,7 +184,9 @@ export function deframe(bytes: Buffer): Frame[] {
   for (let at = 0; at < bytes.length; ) {
     const stream = STREAMS[bytes[at] ?? 255];
     if (stream === undefined || at + 8 > bytes.length) {
-      throw new Error(`not multiplexed at ${at}: ${bytes.subarray(at, at + 40).toString("latin1")}`);
+      throw new Error(
+        `not multiplexed at ${at}: ${bytes.subarray(at, at + 40).toString("latin1")}`,
+      );
     }
     const size = bytes.readUInt32BE(at + 4);
     const text = bytes.subarray(at + 8, at + 8 + size).toString();

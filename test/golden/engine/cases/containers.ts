@@ -1,5 +1,15 @@
 /** Containers: start, inspect, stop, kill, restart, resize, delete, prune, wait. */
-import { awaitExit, type Case, created, exited, IDLE, running, SHAPE_VERSIONS, type Step, sh } from "../case.ts";
+import {
+  awaitExit,
+  type Case,
+  created,
+  exited,
+  IDLE,
+  running,
+  SHAPE_VERSIONS,
+  type Step,
+  sh,
+} from "../case.ts";
 
 /** Starts `{c}` with a config that cannot run and shows what is left behind. */
 function failingStart(name: string, config: Readonly<Record<string, unknown>>): Case {
@@ -10,8 +20,14 @@ function failingStart(name: string, config: Readonly<Record<string, unknown>>): 
       { call: "POST /containers/{c}/start" },
       {
         call: "GET /containers/{c}/json",
-        form: "shape",
-        keep: ["State.Status", "State.Running", "State.ExitCode", "State.Pid", "State.StartedAt", "State.FinishedAt"],
+        pick: [
+          "State.Status",
+          "State.Running",
+          "State.ExitCode",
+          "State.Pid",
+          "State.StartedAt",
+          "State.FinishedAt",
+        ],
       },
       { call: "POST /containers/{c}/wait" },
     ],
@@ -68,13 +84,24 @@ export const CONTAINER_CASES: readonly Case[] = [
   failingStart("is-a-directory", { Cmd: ["/etc"] }),
   failingStart("no-such-user", { Cmd: ["true"], User: "nosuch" }),
   failingStart("no-such-group", { Cmd: ["true"], User: "root:nosuch" }),
-  failingStart("bad-sysctl", { Cmd: ["true"], HostConfig: { Sysctls: { "net.ipv4.nosuch": "1" } } }),
-  failingStart("not-namespaced-sysctl", { Cmd: ["true"], HostConfig: { Sysctls: { "vm.swappiness": "1" } } }),
-  failingStart("network-of-missing-container", { Cmd: ["true"], HostConfig: { NetworkMode: "container:nothing" } }),
+  failingStart("bad-sysctl", {
+    Cmd: ["true"],
+    HostConfig: { Sysctls: { "net.ipv4.nosuch": "1" } },
+  }),
+  failingStart("not-namespaced-sysctl", {
+    Cmd: ["true"],
+    HostConfig: { Sysctls: { "vm.swappiness": "1" } },
+  }),
+  failingStart("network-of-missing-container", {
+    Cmd: ["true"],
+    HostConfig: { NetworkMode: "container:nothing" },
+  }),
   failingStart("missing-network", { Cmd: ["true"], HostConfig: { NetworkMode: "nosuchnet" } }),
   failingStart("bad-device", {
     Cmd: ["true"],
-    HostConfig: { Devices: [{ PathOnHost: "/dev/nosuch", PathInContainer: "/dev/x", CgroupPermissions: "rwm" }] },
+    HostConfig: {
+      Devices: [{ PathOnHost: "/dev/nosuch", PathInContainer: "/dev/x", CgroupPermissions: "rwm" }],
+    },
   }),
   {
     name: "inspect-life",
@@ -94,10 +121,9 @@ export const CONTAINER_CASES: readonly Case[] = [
       ...running({ Cmd: IDLE, HostConfig: { NetworkMode: "none" } }, "none"),
       { call: "GET /containers/none/json" },
       ...running({ Cmd: IDLE, HostConfig: { NetworkMode: "host" } }, "host"),
-      { call: "GET /containers/host/json", form: "shape", keep: ["HostConfig.NetworkMode", "NetworkSettings"] },
+      { call: "GET /containers/host/json", pick: ["HostConfig.NetworkMode", "NetworkSettings"] },
       ...running({ Cmd: IDLE, HostConfig: { NetworkMode: "container:first" } }, "joined"),
-      { call: "GET /containers/joined/json", form: "shape", keep: ["NetworkSettings"] },
-      { call: "GET /containers/joined/json?size=nothing", form: "shape" },
+      { call: "GET /containers/joined/json", pick: ["NetworkSettings"] },
     ],
   },
   {
@@ -127,10 +153,13 @@ export const CONTAINER_CASES: readonly Case[] = [
       ...running({ Cmd: IDLE }),
       { call: "POST /containers/{c}/stop?t=5", allHeaders: true },
       { call: "POST /containers/{c}/stop", allHeaders: true },
-      { call: "GET /containers/{c}/json", form: "shape", keep: ["State.ExitCode", "State.Status", "State.Error", "State.OOMKilled"] },
+      {
+        call: "GET /containers/{c}/json",
+        pick: ["State.ExitCode", "State.Status", "State.Error", "State.OOMKilled"],
+      },
       ...running({ Cmd: sh("trap '' TERM; while :; do sleep 0.1; done") }, "stubborn"),
       { call: "POST /containers/{c}/stop?t=1" },
-      { call: "GET /containers/{c}/json", form: "shape", keep: ["State.ExitCode", "State.Status"] },
+      { call: "GET /containers/{c}/json", pick: ["State.ExitCode", "State.Status"] },
       ...created({ Cmd: IDLE }, "never"),
       { call: "POST /containers/{c}/stop" },
       { call: "POST /containers/{c}/stop?t=abc" },
@@ -148,12 +177,12 @@ export const CONTAINER_CASES: readonly Case[] = [
       { call: "POST /containers/{c}/kill?signal=SIGUSR99" },
       { call: "POST /containers/{c}/kill?signal=term" },
       awaitExit,
-      { call: "GET /containers/{c}/json", form: "shape", keep: ["State.ExitCode"] },
+      { call: "GET /containers/{c}/json", pick: ["State.ExitCode"] },
       { call: "POST /containers/{c}/kill" },
       { call: "POST /containers/{c}/start", quiet: true },
       { call: "POST /containers/{c}/kill?signal=9" },
       awaitExit,
-      { call: "GET /containers/{c}/json", form: "shape", keep: ["State.ExitCode"] },
+      { call: "GET /containers/{c}/json", pick: ["State.ExitCode"] },
       { call: "POST /containers/{c}/start", quiet: true },
       { call: "POST /containers/{c}/kill", allHeaders: true },
       ...created({ Cmd: IDLE }, "never"),
@@ -165,10 +194,10 @@ export const CONTAINER_CASES: readonly Case[] = [
     steps: [
       ...running({ Cmd: IDLE }),
       { call: "POST /containers/{c}/restart?t=5" },
-      { call: "GET /containers/{c}/json", form: "shape", keep: ["State.Status", "RestartCount"] },
+      { call: "GET /containers/{c}/json", pick: ["State.Status", "RestartCount"] },
       ...created({ Cmd: IDLE }, "never"),
       { call: "POST /containers/{c}/restart" },
-      { call: "GET /containers/{c}/json", form: "shape", keep: ["State.Status", "RestartCount"] },
+      { call: "GET /containers/{c}/json", pick: ["State.Status", "RestartCount"] },
     ],
   },
   {
@@ -205,9 +234,9 @@ export const CONTAINER_CASES: readonly Case[] = [
     steps: [
       ...created({ Cmd: IDLE }, "one"),
       ...created({ Cmd: IDLE }, "two"),
-      { call: "GET /containers/{c:12}/json", form: "shape", keep: ["Name"] },
+      { call: "GET /containers/{c:12}/json", pick: ["Name"] },
       { call: "GET /containers//two/json" },
-      { call: "GET /containers/%2Ftwo/json", form: "shape", keep: ["Name"] },
+      { call: "GET /containers/%2Ftwo/json", pick: ["Name"] },
       { call: "GET /containers/tw/json" },
       { call: "GET /containers/TWO/json" },
     ],

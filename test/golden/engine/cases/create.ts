@@ -1,5 +1,5 @@
 /** Container create: what it answers, what it echoes, what it refuses. */
-import { type Case, type CallStep, created, SHAPE_VERSIONS, type Step } from "../case.ts";
+import { type CallStep, type Case, created, SHAPE_VERSIONS, type Step } from "../case.ts";
 
 const IMAGE = { Image: "naru-golden:1" };
 
@@ -19,10 +19,7 @@ export const CREATE_CASES: readonly Case[] = [
   {
     name: "create-minimal",
     api: SHAPE_VERSIONS,
-    steps: [
-      create(IMAGE, "?name=web"),
-      { call: "GET /containers/web/json" },
-    ],
+    steps: [create(IMAGE, "?name=web"), { call: "GET /containers/web/json" }],
   },
   {
     name: "create-everything",
@@ -31,18 +28,50 @@ export const CREATE_CASES: readonly Case[] = [
       create(
         {
           ...IMAGE,
-          Hostname: "h", Domainname: "d.example", User: "worker", AttachStdin: true, AttachStdout: true,
-          AttachStderr: true, Tty: false, OpenStdin: true, StdinOnce: true, Env: ["A=1", "B"],
-          Cmd: ["echo", "x"], Entrypoint: ["/bin/busybox"], WorkingDir: "/srv", Labels: { k: "v" },
-          ExposedPorts: { "80/tcp": {} }, Volumes: { "/v": {} }, StopSignal: "SIGINT", StopTimeout: 3,
+          Hostname: "h",
+          Domainname: "d.example",
+          User: "worker",
+          AttachStdin: true,
+          AttachStdout: true,
+          AttachStderr: true,
+          Tty: false,
+          OpenStdin: true,
+          StdinOnce: true,
+          Env: ["A=1", "B"],
+          Cmd: ["echo", "x"],
+          Entrypoint: ["/bin/busybox"],
+          WorkingDir: "/srv",
+          Labels: { k: "v" },
+          ExposedPorts: { "80/tcp": {} },
+          Volumes: { "/v": {} },
+          StopSignal: "SIGINT",
+          StopTimeout: 3,
           HostConfig: {
-            Binds: ["/tmp:/host:ro"], NetworkMode: "none", RestartPolicy: { Name: "on-failure", MaximumRetryCount: 2 },
-            AutoRemove: false, CapAdd: ["NET_ADMIN"], CapDrop: ["MKNOD"], Dns: ["192.0.2.1"], DnsSearch: ["example"],
-            DnsOptions: ["ndots:2"], ExtraHosts: ["x:192.0.2.2"], GroupAdd: ["extra"], IpcMode: "private",
-            PidMode: "", ReadonlyRootfs: true, SecurityOpt: ["no-new-privileges"], Tmpfs: { "/t": "size=1m" },
-            ShmSize: 1_048_576, Sysctls: { "net.ipv4.ip_forward": "1" }, Memory: 33_554_432,
-            NanoCpus: 500_000_000, PidsLimit: 50, OomScoreAdj: 100, Init: true,
-            Ulimits: [{ Name: "nofile", Soft: 100, Hard: 200 }], LogConfig: { Type: "json-file", Config: { "max-size": "1m" } },
+            Binds: ["/tmp:/host:ro"],
+            NetworkMode: "none",
+            RestartPolicy: { Name: "on-failure", MaximumRetryCount: 2 },
+            AutoRemove: false,
+            CapAdd: ["NET_ADMIN"],
+            CapDrop: ["MKNOD"],
+            Dns: ["192.0.2.1"],
+            DnsSearch: ["example"],
+            DnsOptions: ["ndots:2"],
+            ExtraHosts: ["x:192.0.2.2"],
+            GroupAdd: ["extra"],
+            IpcMode: "private",
+            PidMode: "",
+            ReadonlyRootfs: true,
+            SecurityOpt: ["no-new-privileges"],
+            Tmpfs: { "/t": "size=1m" },
+            ShmSize: 1_048_576,
+            Sysctls: { "net.ipv4.ip_forward": "1" },
+            Memory: 33_554_432,
+            NanoCpus: 500_000_000,
+            PidsLimit: 50,
+            OomScoreAdj: 100,
+            Init: true,
+            Ulimits: [{ Name: "nofile", Soft: 100, Hard: 200 }],
+            LogConfig: { Type: "json-file", Config: { "max-size": "1m" } },
           },
         },
         "?name=web",
@@ -54,17 +83,32 @@ export const CREATE_CASES: readonly Case[] = [
     name: "create-derived-image",
     steps: [
       { call: "POST /images/load?quiet=1", archive: "derived", quiet: true },
-      create({ Image: "naru-golden:derived", Env: ["A=2", "C=3"], Labels: { mine: "1" } }, "?name=web"),
+      create(
+        { Image: "naru-golden:derived", Env: ["A=2", "C=3"], Labels: { mine: "1" } },
+        "?name=web",
+      ),
       { call: "GET /containers/web/json" },
       create({ Image: "naru-golden:derived", Entrypoint: ["/bin/true"] }, "?name=entry"),
-      { call: "GET /containers/entry/json", form: "shape", keep: ["Path", "Args", "Config.Cmd", "Config.Entrypoint"] },
+      {
+        call: "GET /containers/entry/json",
+        pick: ["Path", "Args", "Config.Cmd", "Config.Entrypoint"],
+      },
       create({ Image: "naru-golden:derived", Cmd: ["id"] }, "?name=cmd"),
-      { call: "GET /containers/cmd/json", form: "shape", keep: ["Path", "Args", "Config.Cmd", "Config.Entrypoint"] },
+      {
+        call: "GET /containers/cmd/json",
+        pick: ["Path", "Args", "Config.Cmd", "Config.Entrypoint"],
+      },
       create({ Image: "naru-golden:derived", Entrypoint: [""] }, "?name=reset"),
       create({ Image: "naru-golden:derived", Entrypoint: [], Cmd: ["id"] }, "?name=empty"),
-      { call: "GET /containers/empty/json", form: "shape", keep: ["Path", "Args", "Config.Cmd", "Config.Entrypoint"] },
+      {
+        call: "GET /containers/empty/json",
+        pick: ["Path", "Args", "Config.Cmd", "Config.Entrypoint"],
+      },
       create({ Image: "naru-golden:derived", Cmd: "id", Entrypoint: "env" }, "?name=strings"),
-      { call: "GET /containers/strings/json", form: "shape", keep: ["Path", "Args", "Config.Cmd", "Config.Entrypoint"] },
+      {
+        call: "GET /containers/strings/json",
+        pick: ["Path", "Args", "Config.Cmd", "Config.Entrypoint"],
+      },
     ],
   },
   {
@@ -87,8 +131,11 @@ export const CREATE_CASES: readonly Case[] = [
   {
     name: "create-case-and-unknown-fields",
     steps: [
-      create({ image: "naru-golden:1", cmd: ["id"], HOSTCONFIG: { binds: null }, Future: { x: 1 } }, "?name=web"),
-      { call: "GET /containers/web/json", form: "shape", keep: ["Config.Cmd", "Config.Image"] },
+      create(
+        { image: "naru-golden:1", cmd: ["id"], HOSTCONFIG: { binds: null }, Future: { x: 1 } },
+        "?name=web",
+      ),
+      { call: "GET /containers/web/json", pick: ["Config.Cmd", "Config.Image"] },
     ],
   },
   {
@@ -111,7 +158,9 @@ export const CREATE_CASES: readonly Case[] = [
     create({ Image: "sha256:0000" }),
     create({ Image: "" }),
     create({}),
-    create({ Image: "naru-golden@sha256:0000000000000000000000000000000000000000000000000000000000000000" }),
+    create({
+      Image: "naru-golden@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+    }),
   ),
   refused(
     "malformed",
@@ -126,7 +175,10 @@ export const CREATE_CASES: readonly Case[] = [
     { call: "POST /containers/create" },
     { ...create(JSON.stringify(IMAGE)), headers: { "Content-Type": "text/plain" } },
     { ...create(JSON.stringify(IMAGE)), headers: { "Content-Type": "" } },
-    { ...create(JSON.stringify(IMAGE)), headers: { "Content-Type": "application/json; charset=utf-8" } },
+    {
+      ...create(JSON.stringify(IMAGE)),
+      headers: { "Content-Type": "application/json; charset=utf-8" },
+    },
   ),
   refused(
     "types",
@@ -248,8 +300,12 @@ export const CREATE_CASES: readonly Case[] = [
     withHost({ ExtraHosts: ["nocolon"] }),
     withHost({ ExtraHosts: ["a:notanaddress"] }),
     withHost({ Dns: ["nonsense"] }),
-    withHost({ Devices: [{ PathOnHost: "/dev/nosuch", PathInContainer: "/dev/x", CgroupPermissions: "rwm" }] }),
-    withHost({ Devices: [{ PathOnHost: "/dev/null", PathInContainer: "/dev/x", CgroupPermissions: "xyz" }] }),
+    withHost({
+      Devices: [{ PathOnHost: "/dev/nosuch", PathInContainer: "/dev/x", CgroupPermissions: "rwm" }],
+    }),
+    withHost({
+      Devices: [{ PathOnHost: "/dev/null", PathInContainer: "/dev/x", CgroupPermissions: "xyz" }],
+    }),
     withHost({ PortBindings: { "80/tcp": [{ HostPort: "x" }] } }),
     withHost({ PortBindings: { "80/tcp": [{ HostPort: "99999" }] } }),
     withHost({ PortBindings: { "80/tcp": [{ HostIp: "nonsense", HostPort: "8080" }] } }),
@@ -259,6 +315,11 @@ export const CREATE_CASES: readonly Case[] = [
     withHost({ StorageOpt: { size: "1G" } }),
     withHost({ CgroupParent: "a/b" }),
     create({ ...IMAGE, NetworkingConfig: { EndpointsConfig: { a: {}, b: {} } } }),
-    create({ ...IMAGE, NetworkingConfig: { EndpointsConfig: { bridge: { IPAMConfig: { IPv4Address: "nonsense" } } } } }),
+    create({
+      ...IMAGE,
+      NetworkingConfig: {
+        EndpointsConfig: { bridge: { IPAMConfig: { IPv4Address: "nonsense" } } },
+      },
+    }),
   ),
 ];

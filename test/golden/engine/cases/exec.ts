@@ -1,11 +1,23 @@
 /** The four exec operations. */
-import { type CallStep, type Case, created, exited, IDLE, running, SHAPE_VERSIONS, type Step, sh } from "../case.ts";
+import {
+  type CallStep,
+  type Case,
+  created,
+  exited,
+  IDLE,
+  running,
+  SHAPE_VERSIONS,
+  type Step,
+  sh,
+} from "../case.ts";
 
 function execCreate(config: Readonly<Record<string, unknown>>): CallStep {
   return { call: "POST /containers/{c}/exec", body: config, save: { e: "Id" }, quiet: true };
 }
 
-function execStart(options: { upgrade?: boolean; form?: "frames" | "text"; body?: unknown } = {}): Step {
+function execStart(
+  options: { upgrade?: boolean; form?: "frames" | "text"; body?: unknown } = {},
+): Step {
   return {
     call: "POST /exec/{e}/start",
     body: options.body ?? {},
@@ -17,7 +29,7 @@ function execStart(options: { upgrade?: boolean; form?: "frames" | "text"; body?
 }
 
 const INSPECT: Step = { call: "GET /exec/{e}/json" };
-const EXIT_CODE: Step = { call: "GET /exec/{e}/json", form: "shape", keep: ["ExitCode", "Running"] };
+const EXIT_CODE: Step = { call: "GET /exec/{e}/json", pick: ["ExitCode", "Running"] };
 const BOTH: readonly string[] = sh("echo out; sleep 0.6; echo err >&2; exit 3");
 
 export const EXEC_CASES: readonly Case[] = [
@@ -25,7 +37,12 @@ export const EXEC_CASES: readonly Case[] = [
     name: "exec-create",
     steps: [
       ...running({ Cmd: IDLE }),
-      { call: "POST /containers/{c}/exec", body: { Cmd: ["true"] }, allHeaders: true, save: { e: "Id" } },
+      {
+        call: "POST /containers/{c}/exec",
+        body: { Cmd: ["true"] },
+        allHeaders: true,
+        save: { e: "Id" },
+      },
       { call: "POST /containers/{c}/exec", body: {} },
       { call: "POST /containers/{c}/exec", body: { Cmd: [] } },
       { call: "POST /containers/{c}/exec" },
@@ -35,7 +52,11 @@ export const EXEC_CASES: readonly Case[] = [
       { call: "POST /containers/{c}/exec", body: { Cmd: ["true"], Env: ["=x"] } },
       { call: "POST /containers/{c}/exec", body: { Cmd: ["true"], User: "nosuch" } },
       { call: "POST /containers/{c}/exec", body: { Cmd: ["true"], DetachKeys: "nonsense" } },
-      { call: "POST /containers/{c}/exec", body: "{\"Cmd\":[\"true\"]}", headers: { "Content-Type": "text/plain" } },
+      {
+        call: "POST /containers/{c}/exec",
+        body: '{"Cmd":["true"]}',
+        headers: { "Content-Type": "text/plain" },
+      },
     ],
   },
   {
@@ -62,7 +83,7 @@ export const EXEC_CASES: readonly Case[] = [
       { finish: "x" },
       INSPECT,
       { call: "POST /exec/{e}/start", body: {} },
-      { call: "GET /containers/{c}/json", form: "shape", keep: ["ExecIDs"] },
+      { call: "GET /containers/{c}/json", pick: ["ExecIDs"] },
     ],
   },
   {
@@ -79,7 +100,13 @@ export const EXEC_CASES: readonly Case[] = [
     name: "exec-tty",
     steps: [
       ...running({ Cmd: IDLE }),
-      execCreate({ Cmd: sh("read x; echo got $x; exit 2"), Tty: true, AttachStdin: true, AttachStdout: true, AttachStderr: true }),
+      execCreate({
+        Cmd: sh("read x; echo got $x; exit 2"),
+        Tty: true,
+        AttachStdin: true,
+        AttachStdout: true,
+        AttachStderr: true,
+      }),
       execStart({ upgrade: true, form: "text", body: { Tty: true } }),
       { write: "x", text: "hi\n" },
       { finish: "x" },
@@ -90,7 +117,12 @@ export const EXEC_CASES: readonly Case[] = [
     name: "exec-stdin",
     steps: [
       ...running({ Cmd: IDLE }),
-      execCreate({ Cmd: sh("cat; echo after"), AttachStdin: true, AttachStdout: true, AttachStderr: true }),
+      execCreate({
+        Cmd: sh("cat; echo after"),
+        AttachStdin: true,
+        AttachStdout: true,
+        AttachStderr: true,
+      }),
       execStart({ upgrade: true }),
       { write: "x", text: "piped\n" },
       { halfClose: "x" },
@@ -165,7 +197,13 @@ export const EXEC_CASES: readonly Case[] = [
     name: "exec-env-user-workdir",
     steps: [
       ...running({ Cmd: IDLE, Env: ["A=1"] }),
-      execCreate({ Cmd: sh("echo $A $B; id; pwd"), Env: ["B=2"], User: "worker", WorkingDir: "/srv", AttachStdout: true }),
+      execCreate({
+        Cmd: sh("echo $A $B; id; pwd"),
+        Env: ["B=2"],
+        User: "worker",
+        WorkingDir: "/srv",
+        AttachStdout: true,
+      }),
       execStart({ upgrade: true }),
       { finish: "x" },
       INSPECT,

@@ -70,18 +70,42 @@ export const IMAGE_CASES: readonly Case[] = [
   {
     name: "image-import",
     steps: [
-      { call: "POST /images/create?fromSrc=-&repo=imported&tag=x&message=hi", archive: "rootfs", form: "lines" },
+      {
+        call: "POST /images/create?fromSrc=-&repo=imported&tag=x&message=hi",
+        archive: "rootfs",
+        form: "lines",
+      },
       { call: "GET /images/imported:x/json" },
       { call: "GET /images/imported:x/history" },
-      { call: "POST /images/create?fromSrc=-&repo=imported2&changes=CMD%20%5B%22true%22%5D&changes=ENV%20A=1", archive: "rootfs", form: "lines" },
+      {
+        call: "POST /images/create?fromSrc=-&repo=imported2&changes=CMD%20%5B%22true%22%5D&changes=ENV%20A=1",
+        archive: "rootfs",
+        form: "lines",
+      },
       { call: "GET /images/imported2/json" },
       { call: "POST /images/create?fromSrc=-", archive: "rootfs", form: "lines" },
       { call: "POST /images/create?fromSrc=-&repo=Bad&tag=x", archive: "rootfs", form: "lines" },
-      { call: "POST /images/create?fromSrc=-&repo=good&tag=bad/tag", archive: "rootfs", form: "lines" },
-      { call: "POST /images/create?fromSrc=-&repo=good&changes=RUN%20x", archive: "rootfs", form: "lines" },
-      { call: "POST /images/create?fromSrc=-&repo=good&changes=NONSENSE%20x", archive: "rootfs", form: "lines" },
+      {
+        call: "POST /images/create?fromSrc=-&repo=good&tag=bad/tag",
+        archive: "rootfs",
+        form: "lines",
+      },
+      {
+        call: "POST /images/create?fromSrc=-&repo=good&changes=RUN%20x",
+        archive: "rootfs",
+        form: "lines",
+      },
+      {
+        call: "POST /images/create?fromSrc=-&repo=good&changes=NONSENSE%20x",
+        archive: "rootfs",
+        form: "lines",
+      },
       { call: "POST /images/create?fromSrc=-&repo=good", archive: "garbage", form: "lines" },
-      { call: "POST /images/create?fromSrc=-&repo=good@sha256:0000", archive: "rootfs", form: "lines" },
+      {
+        call: "POST /images/create?fromSrc=-&repo=good@sha256:0000",
+        archive: "rootfs",
+        form: "lines",
+      },
       { call: "POST /images/create" },
     ],
   },
@@ -132,7 +156,7 @@ export const IMAGE_CASES: readonly Case[] = [
       { call: "DELETE /images/{image}" },
       { call: "DELETE /images/other:x" },
       { call: "DELETE /images/naru-golden:1?force=1" },
-      { call: "GET /containers/{c}/json", form: "shape", keep: ["Image", "Config.Image"] },
+      { call: "GET /containers/{c}/json", pick: ["Image", "Config.Image"] },
     ],
   },
   {

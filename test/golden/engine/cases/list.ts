@@ -1,5 +1,14 @@
 /** GET /containers/json: shapes, filters, bad queries. */
-import { type Case, created, exited, IDLE, running, SHAPE_VERSIONS, type Step, sh } from "../case.ts";
+import {
+  type Case,
+  created,
+  exited,
+  IDLE,
+  running,
+  SHAPE_VERSIONS,
+  type Step,
+  sh,
+} from "../case.ts";
 
 const THREE: readonly Step[] = [
   ...created({ Cmd: ["true"], Labels: { kind: "created" } }, "never"),
@@ -12,8 +21,7 @@ function filtered(filters: unknown, query = "all=1"): Step {
   const text = typeof filters === "string" ? filters : JSON.stringify(filters);
   return {
     call: `GET /containers/json?${query}&filters=${text}`,
-    form: "shape",
-    keep: ["[].Names"],
+    pick: ["[].Names"],
   };
 }
 
@@ -92,7 +100,7 @@ export const LIST_CASES: readonly Case[] = [
       filtered("null"),
       filtered(""),
       filtered({}, "limit=x"),
-      { call: "GET /containers/json?all=1&filters={}&filters={}", form: "shape" },
+      { call: "GET /containers/json?all=1&filters={}&filters={}", pick: ["[].Names"] },
     ],
   },
 ];

@@ -1,10 +1,14 @@
 /** Attach and logs: handshakes, framing, ends. */
-import { awaitExit, type Case, created, exited, running, sh, type Step } from "../case.ts";
+import { awaitExit, type Case, created, exited, running, type Step, sh } from "../case.ts";
 
 const BOTH: readonly string[] = sh("echo out; sleep 0.2; echo err >&2; sleep 0.2; printf tail");
 const STDIO = "stream=1&stdin=1&stdout=1&stderr=1";
 
-function attach(query: string, hold: string, options: { upgrade?: boolean; form?: "frames" | "text" } = {}): Step {
+function attach(
+  query: string,
+  hold: string,
+  options: { upgrade?: boolean; form?: "frames" | "text" } = {},
+): Step {
   return {
     call: `POST /containers/{c}/attach?${query}`,
     hold,
@@ -67,13 +71,18 @@ export const STREAM_CASES: readonly Case[] = [
       { write: "b", text: "\u0001q" },
       { finish: "b" },
       { call: `POST /containers/{c}/attach?${STDIO}&detachKeys=nonsense` },
-      { call: "GET /containers/{c}/json", form: "shape", keep: ["State.Running"] },
+      { call: "GET /containers/{c}/json", pick: ["State.Running"] },
     ],
   },
   {
     name: "attach-stdin-once",
     steps: [
-      ...created({ Cmd: sh("cat; echo after; echo e >&2"), OpenStdin: true, StdinOnce: true, AttachStdin: true }),
+      ...created({
+        Cmd: sh("cat; sleep 0.1; echo after; sleep 0.1; echo e >&2"),
+        OpenStdin: true,
+        StdinOnce: true,
+        AttachStdin: true,
+      }),
       attach(STDIO, "a", { upgrade: true }),
       { call: "POST /containers/{c}/start", quiet: true },
       { write: "a", text: "piped\n" },
@@ -91,7 +100,7 @@ export const STREAM_CASES: readonly Case[] = [
       { expect: "a", text: "one" },
       { halfClose: "a" },
       { sleepMs: 300 },
-      { call: "GET /containers/{c}/json", form: "shape", keep: ["State.Running"] },
+      { call: "GET /containers/{c}/json", pick: ["State.Running"] },
       { call: "POST /containers/{c}/kill", quiet: true },
       { finish: "a" },
     ],
@@ -100,9 +109,19 @@ export const STREAM_CASES: readonly Case[] = [
     name: "attach-logs",
     steps: [
       ...exited({ Cmd: sh("echo one; sleep 0.1; echo two >&2") }),
-      { call: "POST /containers/{c}/attach?logs=1&stdout=1&stderr=1", form: "frames", upgrade: true, hold: "a" },
+      {
+        call: "POST /containers/{c}/attach?logs=1&stdout=1&stderr=1",
+        form: "frames",
+        upgrade: true,
+        hold: "a",
+      },
       { finish: "a" },
-      { call: "POST /containers/{c}/attach?stream=1&stdout=1&stderr=1", form: "frames", upgrade: true, hold: "b" },
+      {
+        call: "POST /containers/{c}/attach?stream=1&stdout=1&stderr=1",
+        form: "frames",
+        upgrade: true,
+        hold: "b",
+      },
       { sleepMs: 300 },
       { drop: "b" }, // it waits for a start that does not come
     ],
@@ -159,7 +178,12 @@ export const STREAM_CASES: readonly Case[] = [
     name: "logs-follow",
     steps: [
       ...running({ Cmd: sh("echo one; sleep 0.5; echo two; printf three") }),
-      { call: "GET /containers/{c}/logs?stdout=1&stderr=1&follow=1", form: "frames", hold: "l", allHeaders: true },
+      {
+        call: "GET /containers/{c}/logs?stdout=1&stderr=1&follow=1",
+        form: "frames",
+        hold: "l",
+        allHeaders: true,
+      },
       { expect: "l", text: "one" },
       { finish: "l" },
       awaitExit,

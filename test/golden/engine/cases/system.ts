@@ -1,9 +1,27 @@
 /** _ping, version, info, events, and what every answer has in common. */
-import { awaitExit, type Case, created, exited, IDLE, running, SHAPE_VERSIONS, sh } from "../case.ts";
+import {
+  awaitExit,
+  type Case,
+  created,
+  exited,
+  IDLE,
+  running,
+  SHAPE_VERSIONS,
+  sh,
+} from "../case.ts";
 
 const INFO_KEEP = [
-  "OSType", "Architecture", "CgroupVersion", "DefaultRuntime", "Swarm.LocalNodeState", "Isolation",
-  "IndexServerAddress", "RegistryConfig.IndexConfigs", "Containers", "Images", "Warnings",
+  "OSType",
+  "Architecture",
+  "CgroupVersion",
+  "DefaultRuntime",
+  "Swarm.LocalNodeState",
+  "Isolation",
+  "IndexServerAddress",
+  "RegistryConfig.IndexConfigs",
+  "Containers",
+  "Images",
+  "Warnings",
 ];
 
 export const SYSTEM_CASES: readonly Case[] = [
@@ -59,7 +77,9 @@ export const SYSTEM_CASES: readonly Case[] = [
   {
     name: "version",
     api: SHAPE_VERSIONS,
-    steps: [{ call: "GET /version", form: "shape", keep: ["Os", "Arch", "ApiVersion", "Experimental"] }],
+    steps: [
+      { call: "GET /version", form: "shape", keep: ["Os", "Arch", "ApiVersion", "Experimental"] },
+    ],
   },
   {
     name: "info",
@@ -82,7 +102,12 @@ export const SYSTEM_CASES: readonly Case[] = [
         save: { c: "Id" },
         quiet: true,
       },
-      { call: "POST /containers/{c}/attach?stream=1&stdout=1&stderr=1", upgrade: true, hold: "attach", quiet: true },
+      {
+        call: "POST /containers/{c}/attach?stream=1&stdout=1&stderr=1",
+        upgrade: true,
+        hold: "attach",
+        quiet: true,
+      },
       { call: "POST /containers/{c}/wait?condition=removed", hold: "wait" },
       { call: "POST /containers/{c}/start", quiet: true },
       { finish: "attach" },
@@ -113,7 +138,12 @@ export const SYSTEM_CASES: readonly Case[] = [
     steps: [
       ...running({ Cmd: IDLE }),
       { call: 'GET /events?filters={"type":["container"]}', hold: "events", form: "lines" },
-      { call: "POST /containers/{c}/exec", body: { Cmd: ["sh", "-c", "exit 4"] }, save: { e: "Id" }, quiet: true },
+      {
+        call: "POST /containers/{c}/exec",
+        body: { Cmd: ["sh", "-c", "exit 4"] },
+        save: { e: "Id" },
+        quiet: true,
+      },
       { call: "POST /exec/{e}/start", body: {}, quiet: true },
       { expect: "events", text: "exec_die" },
       { drop: "events" },
@@ -138,7 +168,10 @@ export const SYSTEM_CASES: readonly Case[] = [
     steps: [
       ...exited({ Cmd: ["true"] }),
       { call: 'GET /events?since=0&until=1&filters={"container":["{c}"]}', allHeaders: true },
-      { call: 'GET /events?since=1&until=99999999999&filters={"container":["nothing"],"event":["die"]}', hold: "e" },
+      {
+        call: 'GET /events?since=1&until=99999999999&filters={"container":["nothing"],"event":["die"]}',
+        hold: "e",
+      },
       { drop: "e" },
       { call: "GET /events?since=yesterday" },
       { call: "GET /events?until=x" },

@@ -1,0 +1,68 @@
+/**
+ * Plays the recorded cases against a naru engine and compares. The engine is the one at NARU_SOCK
+ * (it loses its containers and images), else one that the harness starts.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { CASES } from "../golden/engine/cases.ts";
+import { makeArchives } from "../golden/engine/images.ts";
+import { type Answer, type Engine, play, prepare } from "../golden/engine/play.ts";
+import { differences, excuse } from "./compare.ts";
+import { type OpenedSocket, openSocket } from "./engine.ts";
+import { INTENDED, type Intended } from "./intended.ts";
+
+const RECORDED = join(import.meta.dir, "../golden/engine/docker-20.10");
+const CASE_TIMEOUT_MS = 60_000;
+
+let opened: OpenedSocket;
+let engine: Engine;
+// Against dockerd itself nothing is excused.
+const intended: readonly Intended[] = process.env["GOLDEN_SELF"] === undefined ? INTENDED : [];
+const used = new Set<Intended>();
+let played = 0;
+
+beforeAll(async () => {
+  opened = await openSocket();
+  engine = { socketPath: opened.socketPath, archives: makeArchives() };
+  await prepare(engine);
+}, CASE_TIMEOUT_MS);
+
+afterAll(async () => {
+  await opened?.close();
+}, CASE_TIMEOUT_MS);
+
+describe("answers recorded from dockerd 20.10", () => {
+  for (const what of CASES) {
+    for (const api of what.api ?? ["1.41"]) {
+      test(
+        `${what.name} at ${api}`,
+        async () => {
+          const answers = await play(engine, api, what);
+          played += 1;
+          const unexcused = differences(recorded(what.name, api), answers).filter((difference) => {
+            const entry = excuse(what.name, difference, intended);
+            if (entry !== undefined) used.add(entry);
+            return entry === undefined;
+          });
+          expect(unexcused).toEqual([]);
+        },
+        CASE_TIMEOUT_MS,
+      );
+    }
+  }
+
+  test("every intended difference is seen", () => {
+    const all = CASES.reduce((sum, what) => sum + (what.api?.length ?? 1), 0);
+    if (played < all || intended.length === 0) return; // a part of the cases proves nothing
+    expect(intended.filter((entry) => !used.has(entry)).map((entry) => String(entry.path))).toEqual(
+      [],
+    );
+  });
+});
+
+function recorded(name: string, api: string): readonly Answer[] {
+  const own = join(RECORDED, `${name}@${api}.json`);
+  const file = existsSync(own) ? own : join(RECORDED, `${name}.json`);
+  return (JSON.parse(readFileSync(file, "utf8")) as { answers: Answer[] }).answers;
+}
