@@ -40,7 +40,7 @@ export function normaliseText(text: string, names: Names): string {
       "<time>",
     )
     .replace(/(Less than a second|About a minute|\d+ (seconds?|minutes?))( ago)?/g, "<age>$3")
-    .replace(/\/tmp\/(naru|docker)-[a-z]+-[A-Za-z0-9]+\/(data|exec)/g, "<$2-root>")
+    .replace(/\/tmp\/[A-Za-z0-9._-]+\/(data|exec)\b/g, "<$1-root>")
     .replace(/(overlay2|layers)\/[A-Za-z0-9]+\b/g, "$1/<layer>")
     .replace(/overlay2\/<(hex64|[a-z]+)>/g, "overlay2/<layer>")
     .replace(/\/l\/[A-Z0-9]{26}/g, "/l/<link>")
