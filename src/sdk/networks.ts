@@ -1,0 +1,73 @@
+import type { EngineClient } from "./client.ts";
+import { type Filters, filtersQuery } from "./filters.ts";
+
+/** What is read of a network; engines send more. */
+export interface NetworkResource {
+  readonly Name: string;
+  readonly Id: string;
+  readonly Created: string;
+  readonly Scope: string;
+  readonly Driver: string;
+  readonly EnableIPv6: boolean;
+  readonly Internal: boolean;
+  readonly Labels: Record<string, string> | null;
+  readonly [field: string]: unknown;
+}
+
+export interface VolumeResource {
+  readonly Name: string;
+  readonly Driver: string;
+  readonly Mountpoint: string;
+  readonly Scope: string;
+  readonly Labels: Record<string, string> | null;
+  readonly [field: string]: unknown;
+}
+
+/** `/networks`, read only. */
+export class NetworkCalls {
+  readonly #client: EngineClient;
+
+  constructor(client: EngineClient) {
+    this.#client = client;
+  }
+
+  list(filters?: Filters): Promise<NetworkResource[]> {
+    return this.#client.json("GET", "/networks", { query: { filters: filtersQuery(filters) } });
+  }
+
+  inspect(
+    ref: string,
+    options: { verbose?: boolean; scope?: string } = {},
+  ): Promise<NetworkResource> {
+    return this.#client.json("GET", `/networks/${encodeURIComponent(ref)}`, {
+      query: {
+        verbose: options.verbose === true ? true : undefined,
+        scope: options.scope || undefined,
+      },
+    });
+  }
+}
+
+/** `/volumes`, read only. */
+export class VolumeCalls {
+  readonly #client: EngineClient;
+
+  constructor(client: EngineClient) {
+    this.#client = client;
+  }
+
+  async list(filters?: Filters): Promise<VolumeResource[]> {
+    const answer = await this.#client.json<{ Volumes: VolumeResource[] | null }>(
+      "GET",
+      "/volumes",
+      {
+        query: { filters: filtersQuery(filters) },
+      },
+    );
+    return answer.Volumes ?? [];
+  }
+
+  inspect(name: string): Promise<VolumeResource> {
+    return this.#client.json("GET", `/volumes/${encodeURIComponent(name)}`);
+  }
+}

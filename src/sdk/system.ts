@@ -1,0 +1,62 @@
+import type { EngineClient } from "./client.ts";
+import { type Filters, filtersQuery } from "./filters.ts";
+import { readJsonLines } from "./json-lines.ts";
+
+export interface VersionAnswer {
+  readonly Version: string;
+  readonly ApiVersion: string;
+  readonly MinAPIVersion?: string;
+  readonly Components?: readonly {
+    Name: string;
+    Version: string;
+    Details?: Record<string, string> | null;
+  }[];
+  readonly [field: string]: unknown;
+}
+
+/** An event as read from the wire; `timeNano` loses its last digits as a JSON number. */
+export interface EventLine {
+  readonly Type: string;
+  readonly Action: string;
+  readonly Actor: { readonly ID: string; readonly Attributes: Record<string, string> | null };
+  readonly scope?: string;
+  readonly time: number;
+  readonly timeNano: number;
+}
+
+/** `/info`, `/version`, `/events`, `/auth`. */
+export class SystemCalls {
+  readonly #client: EngineClient;
+
+  constructor(client: EngineClient) {
+    this.#client = client;
+  }
+
+  info(): Promise<Record<string, unknown>> {
+    return this.#client.json("GET", "/info");
+  }
+
+  version(): Promise<VersionAnswer> {
+    return this.#client.json("GET", "/version");
+  }
+
+  /** Ends at `until`, or when `signal` aborts. */
+  async events(
+    options: { since?: string | undefined; until?: string | undefined; filters?: Filters },
+    signal?: AbortSignal,
+  ): Promise<AsyncIterable<EventLine>> {
+    const response = await this.#client.call("GET", "/events", {
+      signal,
+      query: {
+        since: options.since || undefined,
+        until: options.until || undefined,
+        filters: filtersQuery(options.filters),
+      },
+    });
+    return readJsonLines(response.body);
+  }
+
+  auth(body: object): Promise<{ Status: string; IdentityToken?: string }> {
+    return this.#client.json("POST", "/auth", { json: body });
+  }
+}
