@@ -1,0 +1,126 @@
+import type { ContainerConfig, HostConfig } from "../spec/mod.ts";
+
+/**
+ * How a field of a create request is treated. `honoured`: it does what Docker's does. `recorded`:
+ * it changes nothing in the engine by its nature and is shown again. `refused`: asking for
+ * something is an error that names the field; zero and default values pass.
+ */
+export interface FieldTreatment {
+  readonly treatment: "honoured" | "recorded" | "refused";
+  /** The file that does it, under `src/`. */
+  readonly where: string;
+}
+
+function honoured(where: string): FieldTreatment {
+  return { treatment: "honoured", where };
+}
+const recorded: FieldTreatment = { treatment: "recorded", where: "containers/record.ts" };
+const refused: FieldTreatment = { treatment: "refused", where: "containers/host-config-check.ts" };
+
+const INPUT = "containers/spec-input.ts";
+const MERGE = "containers/config-merge.ts";
+const RESOURCES = "runtime/spec-builder/resources.ts";
+const MOUNTS = "containers/mounts-plan.ts";
+const NETWORK = "containers/start-parts.ts";
+
+/** Every field of Config; a field that the contract gains does not compile without a row. */
+export const CONFIG_FIELDS: Readonly<Record<keyof ContainerConfig, FieldTreatment>> = {
+  Hostname: honoured(INPUT),
+  Domainname: honoured(INPUT),
+  User: honoured("containers/user.ts"),
+  AttachStdin: recorded,
+  AttachStdout: recorded,
+  AttachStderr: recorded,
+  ExposedPorts: honoured("containers/inspect-view.ts"),
+  Tty: honoured(INPUT),
+  OpenStdin: honoured("containers/start-parts.ts"),
+  StdinOnce: honoured("containers/start-parts.ts"),
+  Env: honoured(MERGE),
+  Cmd: honoured(MERGE),
+  Healthcheck: honoured("containers/health.ts"),
+  ArgsEscaped: recorded, // of Windows images
+  Image: honoured("containers/create.ts"),
+  Volumes: honoured(MOUNTS),
+  WorkingDir: honoured("containers/rootfs.ts"),
+  Entrypoint: honoured(MERGE),
+  NetworkDisabled: honoured("containers/create.ts"),
+  MacAddress: honoured(NETWORK),
+  OnBuild: recorded, // of builds
+  Labels: honoured("containers/list-filter.ts"),
+  StopSignal: honoured("containers/stop.ts"),
+  StopTimeout: honoured("containers/stop.ts"),
+  Shell: recorded, // of builds
+};
+
+/** Every field of HostConfig, those of Resources included. */
+export const HOST_CONFIG_FIELDS: Readonly<Record<keyof HostConfig, FieldTreatment>> = {
+  CpuShares: honoured(RESOURCES),
+  Memory: honoured(RESOURCES),
+  NanoCpus: honoured(RESOURCES),
+  CgroupParent: honoured(INPUT),
+  BlkioWeight: honoured(RESOURCES),
+  BlkioWeightDevice: honoured(RESOURCES),
+  BlkioDeviceReadBps: honoured(RESOURCES),
+  BlkioDeviceWriteBps: honoured(RESOURCES),
+  BlkioDeviceReadIOps: honoured(RESOURCES),
+  BlkioDeviceWriteIOps: honoured(RESOURCES),
+  CpuPeriod: honoured(RESOURCES),
+  CpuQuota: honoured(RESOURCES),
+  CpuRealtimePeriod: honoured(RESOURCES),
+  CpuRealtimeRuntime: honoured(RESOURCES),
+  CpusetCpus: honoured(RESOURCES),
+  CpusetMems: honoured(RESOURCES),
+  Devices: honoured("runtime/spec-builder/host-devices.ts"),
+  DeviceCgroupRules: honoured(RESOURCES),
+  DeviceRequests: refused,
+  MemoryReservation: honoured(RESOURCES),
+  MemorySwap: honoured(RESOURCES),
+  MemorySwappiness: honoured(RESOURCES),
+  OomKillDisable: honoured(RESOURCES),
+  PidsLimit: honoured(RESOURCES),
+  Ulimits: honoured("runtime/spec-builder/build.ts"),
+  CpuCount: refused,
+  CpuPercent: refused,
+  IOMaximumIOps: refused,
+  IOMaximumBandwidth: refused,
+  Binds: honoured(MOUNTS),
+  ContainerIDFile: recorded, // the client writes it
+  LogConfig: honoured("containers/log-config.ts"),
+  NetworkMode: honoured(NETWORK),
+  PortBindings: refused,
+  RestartPolicy: honoured("containers/restart-policy.ts"),
+  AutoRemove: honoured("containers/exit.ts"),
+  VolumeDriver: refused,
+  VolumesFrom: honoured(MOUNTS),
+  Mounts: honoured(MOUNTS),
+  ConsoleSize: honoured(INPUT),
+  Annotations: honoured("runtime/spec-builder/build.ts"),
+  CapAdd: honoured("runtime/capabilities.ts"),
+  CapDrop: honoured("runtime/capabilities.ts"),
+  CgroupnsMode: honoured(INPUT),
+  Dns: honoured(NETWORK),
+  DnsOptions: honoured(NETWORK),
+  DnsSearch: honoured(NETWORK),
+  ExtraHosts: honoured(NETWORK),
+  GroupAdd: honoured("containers/user.ts"),
+  IpcMode: honoured(INPUT),
+  Cgroup: refused,
+  Links: refused,
+  OomScoreAdj: honoured(INPUT),
+  PidMode: honoured(INPUT),
+  Privileged: honoured(INPUT),
+  PublishAllPorts: refused,
+  ReadonlyRootfs: honoured(INPUT),
+  SecurityOpt: honoured("containers/security-opt.ts"),
+  StorageOpt: refused,
+  Tmpfs: honoured(MOUNTS),
+  UTSMode: honoured(INPUT),
+  UsernsMode: refused,
+  ShmSize: honoured(INPUT),
+  Sysctls: honoured("runtime/spec-builder/build.ts"),
+  Runtime: honoured("containers/create.ts"),
+  Isolation: refused,
+  Init: honoured(INPUT),
+  MaskedPaths: honoured(INPUT),
+  ReadonlyPaths: honoured(INPUT),
+};
