@@ -1,2 +1,3 @@
+export { type Decoder, isObject, parseJson } from "./decode.ts";
 export * from "./engine/mod.ts";
 export * from "./oci/mod.ts";

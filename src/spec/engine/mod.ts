@@ -1,6 +1,10 @@
 export type * from "./container.ts";
 export type * from "./container-config.ts";
+export * from "./container-config-decoder.ts";
+export * from "./container-decoder.ts";
 export type * from "./event.ts";
+export * from "./filters-decoder.ts";
 export type * from "./host-config.ts";
+export * from "./host-config-decoder.ts";
 export type * from "./image.ts";
 export type * from "./network.ts";
