@@ -15,6 +15,8 @@ export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** The whole process group is killed after this long. */
   readonly limitMs: number;
+  /** Sent, then end of file; nothing without it. */
+  readonly stdin?: Uint8Array;
   /** Also show the output while it comes. */
   readonly echo?: boolean;
 }
@@ -22,7 +24,7 @@ export interface ProgramOptions {
 const OUTPUT_BYTES_MAX: number = 8 * 1024 * 1024; // a test log worth reading is far smaller
 
 /**
- * Runs a program without stdin and in a process group of its own, so that nothing it started is left
+ * Runs a program in a process group of its own, so that nothing it started is left
  * when its time is over. Never throws: a program that cannot start has exit code 127.
  */
 export function runProgram(
@@ -37,7 +39,7 @@ export function runProgram(
     const child = spawn(command[0], command.slice(1), {
       cwd: options.cwd,
       env: { ...process.env, ...options.env },
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", "pipe"],
       detached: true,
     });
     const timer = setTimeout(() => {
@@ -49,6 +51,8 @@ export function runProgram(
       bytes += chunk.length;
       if (bytes <= OUTPUT_BYTES_MAX) chunks.push(chunk);
     };
+    child.stdin.on("error", () => undefined); // it may end without reading all
+    child.stdin.end(options.stdin);
     child.stdout.on("data", take);
     child.stderr.on("data", take);
     const end = (exitCode: number): void => {
