@@ -1,0 +1,324 @@
+import { type FSWatcher, statSync, watch } from "node:fs";
+import { rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { type Clock, isNaruError } from "../../base/mod.ts";
+import type { Logger } from "../../observe/mod.ts";
+import type {
+  ContainerLog,
+  LogEntry,
+  LogLimits,
+  LogReadOptions,
+  OutputStream,
+} from "../contract.ts";
+import { reopenLog } from "../control.ts";
+import { EntryJoiner } from "./entry-joiner.ts";
+import { SegmentReader, type SegmentSource } from "./segment-reader.ts";
+import {
+  compressSegment,
+  inodeOf,
+  linkSegment,
+  listSegments,
+  replaceLive,
+  type Segment,
+  scanSegment,
+} from "./segments.ts";
+import { type LogSpool, type Positions, SpoolCursor } from "./spool.ts";
+import { findTail, OutputCounter } from "./tail.ts";
+
+/** 5 files of 20 MB: design.md section 6. Docker's own default has no limit. */
+export const DEFAULT_LOG_LIMITS: LogLimits = {
+  segmentBytesMax: 20_000_000,
+  segmentsMax: 5,
+  compress: true,
+};
+
+/** conmon answers in a millisecond unless its disk is stuck. */
+const REOPEN_WAIT_MS = 2000;
+const REOPEN_POLL_MS = 2;
+/** inotify tells at once; this is for file systems without it. */
+const FOLLOW_POLL_MS = 500;
+
+export interface ContainerLogOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Opens the log at `path` (it need not exist yet) and finishes a half-done rotation. Nothing is kept
+ * open between reads. @see kernel-notes: conmon's k8s-file and `ctl`
+ */
+export async function openContainerLog(
+  path: string,
+  limits: LogLimits,
+  options: ContainerLogOptions,
+): Promise<SpooledLog> {
+  const log = new FileLog(path, limits, options);
+  await log.load();
+  return log;
+}
+
+/** A log that a lagging client of the stdio hub can read on from. */
+export interface SpooledLog extends ContainerLog {
+  readonly spool: LogSpool;
+}
+
+interface Anchor {
+  readonly offset: number;
+  readonly positions: Positions;
+}
+
+class FileLog implements SpooledLog, SegmentSource, LogSpool {
+  readonly path: string;
+  readonly spool: LogSpool = this;
+  readonly #limits: LogLimits;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  #segments: Segment[] = [];
+  liveSerial = 1;
+  liveInode: bigint | undefined;
+  #ended = true;
+  /** Counts everything that may let a waiting reader go on. */
+  #version = 0;
+  #waiting: Set<() => void> = new Set();
+  #watcher: FSWatcher | undefined;
+  #rotation: Promise<void> = Promise.resolve();
+  /** Where in a file which output positions of this run are; none after an engine restart. */
+  readonly #anchors: Map<number, Anchor> = new Map();
+  readonly #cursors: Set<SpoolCursor> = new Set();
+
+  constructor(path: string, limits: LogLimits, options: ContainerLogOptions) {
+    this.path = path;
+    this.#limits = limits;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+  }
+
+  async load(): Promise<void> {
+    const listing = await listSegments(this.path);
+    this.#segments = [...listing.segments];
+    this.liveSerial = (this.#segments.at(-1)?.serial ?? 0) + 1;
+    this.liveInode = listing.liveInode;
+    for (const segment of this.#segments) {
+      if (this.#limits.compress && !segment.compressed) await this.#finish(segment);
+    }
+    await this.#prune();
+  }
+
+  started(): void {
+    this.#ended = false;
+    this.#anchors.clear();
+    const status = statSync(this.path, { bigint: true, throwIfNoEntry: false });
+    this.liveInode = status?.ino ?? this.liveInode;
+    const offset = Number(status?.size ?? 0n);
+    this.#anchors.set(this.liveSerial, { offset, positions: { stdout: 0, stderr: 0 } });
+    this.#wake();
+  }
+
+  /** The engine found this run going on: what it wrote before is not known by position. */
+  resumed(): void {
+    this.#ended = false;
+    this.#anchors.clear();
+    this.#wake();
+  }
+
+  ended(): void {
+    this.#ended = true;
+    this.#wake();
+  }
+
+  segmentFrom(serial: number): Segment | undefined {
+    return this.#segments.find((segment) => segment.serial >= serial);
+  }
+
+  async *read(options: LogReadOptions): AsyncIterable<LogEntry> {
+    const wanted = (stream: OutputStream): boolean => options[stream];
+    const joiner = new EntryJoiner(options);
+    const start = await this.#startOf(options, wanted);
+    joiner.skip(start.skip);
+    const reader = new SegmentReader(this, start);
+    try {
+      while (!options.signal.aborted) {
+        const version = this.#version;
+        const ended = this.#ended;
+        const lines = await reader.next();
+        if (lines !== undefined) {
+          for (const line of lines) yield* joiner.push(line);
+          if (joiner.past) return;
+          continue;
+        }
+        const over = options.untilNs !== undefined && this.#clock.nowNs() > options.untilNs;
+        // Asked before the read: what came before the end has been read by now.
+        if (!options.follow || ended || over) {
+          yield* joiner.rest();
+          return;
+        }
+        if (this.#version === version) await this.#change(options.signal);
+      }
+    } finally {
+      await reader.close();
+    }
+  }
+
+  async #startOf(
+    options: LogReadOptions,
+    wanted: (stream: OutputStream) => boolean,
+  ): Promise<{ serial: number; offset: number; skip: number }> {
+    if (options.tailLines !== undefined) return await findTail(this, options.tailLines, wanted);
+    const { sinceNs } = options;
+    const first = this.#segments.find(({ mtimeNs }) => sinceNs === undefined || mtimeNs >= sinceNs);
+    return { serial: first?.serial ?? this.liveSerial, offset: 0, skip: 0 };
+  }
+
+  /** Resolves when something may have come, and at least every FOLLOW_POLL_MS. */
+  async #change(signal: AbortSignal): Promise<void> {
+    this.#watch();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#clock.after(FOLLOW_POLL_MS, resolve);
+    this.#waiting.add(resolve);
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    try {
+      await promise;
+    } finally {
+      cancel();
+      this.#waiting.delete(resolve);
+      if (this.#waiting.size === 0 && (signal.aborted || this.#ended)) this.#unwatch();
+    }
+  }
+
+  #watch(): void {
+    if (this.#watcher !== undefined) return;
+    try {
+      this.#watcher = watch(dirname(this.path), () => this.#wake());
+      this.#watcher.unref();
+    } catch (error) {
+      this.#logger.debug("no inotify for a log, polling", { path: this.path, error });
+    }
+  }
+
+  #unwatch(): void {
+    this.#watcher?.close();
+    this.#watcher = undefined;
+  }
+
+  #wake(): void {
+    this.#version += 1;
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const resolve of waiting) resolve();
+  }
+
+  rotateIfNeeded(bundleDir: string): Promise<void> {
+    const next = this.#rotation.then(() => this.#rotate(bundleDir));
+    this.#rotation = next.catch(() => undefined);
+    return next;
+  }
+
+  async #rotate(bundleDir: string): Promise<void> {
+    const status = statSync(this.path, { bigint: true, throwIfNoEntry: false });
+    if (status === undefined || Number(status.size) < this.#limits.segmentBytesMax) return;
+    this.liveInode = status.ino;
+    const serial = this.liveSerial;
+    await linkSegment(this.path, serial);
+    try {
+      reopenLog(bundleDir);
+    } catch (error) {
+      if (!isNaruError(error, "conflict")) throw error;
+      await replaceLive(this.path);
+    }
+    const inode = await this.#newInode(status.ino);
+    if (inode === undefined) {
+      // The link stays: should conmon reopen later, nothing is lost, and the next try goes on.
+      this.#logger.warn("conmon did not reopen its log", { path: this.path });
+      return;
+    }
+    const segment: Segment = {
+      serial,
+      path: `${this.path}.${serial}`,
+      compressed: false,
+      mtimeNs: this.#clock.nowNs(),
+    };
+    this.#segments.push(segment);
+    this.liveSerial = serial + 1;
+    this.liveInode = inode;
+    this.#wake();
+    await this.#finish(segment);
+    await this.#prune();
+  }
+
+  async #newInode(old: bigint): Promise<bigint | undefined> {
+    for (let waitedMs = 0; waitedMs < REOPEN_WAIT_MS; waitedMs += REOPEN_POLL_MS) {
+      const inode = await inodeOf(this.path);
+      if (inode !== undefined && inode !== old) return inode;
+      await new Promise<void>((resolve) => this.#clock.after(REOPEN_POLL_MS, resolve));
+    }
+    return undefined;
+  }
+
+  /** Counts a finished segment's output for the next one's anchor, and compresses it. */
+  async #finish(segment: Segment): Promise<void> {
+    const anchor = this.#anchors.get(segment.serial);
+    const counter = new OutputCounter(anchor?.offset ?? 0);
+    if (this.#limits.compress) {
+      const done = await compressSegment(segment, (chunk) => counter.push(chunk));
+      const index = this.#segments.findIndex(({ serial }) => serial === segment.serial);
+      if (index !== -1) this.#segments[index] = done;
+    } else if (anchor !== undefined) {
+      await scanSegment(segment.path, (chunk) => counter.push(chunk));
+    }
+    if (anchor === undefined) return;
+    const { stdout, stderr } = anchor.positions;
+    this.#anchors.set(segment.serial + 1, {
+      offset: 0,
+      positions: { stdout: stdout + counter.stdout, stderr: stderr + counter.stderr },
+    });
+  }
+
+  /** Removes the oldest segments beyond the limit, except those that a lagging client needs. */
+  async #prune(): Promise<void> {
+    const needed = Math.min(...[...this.#cursors].map((cursor) => cursor.serial), Infinity);
+    while (this.#segments.length > Math.max(0, this.#limits.segmentsMax - 1)) {
+      const oldest = this.#segments[0];
+      if (oldest === undefined || oldest.serial >= needed) return;
+      this.#segments.shift();
+      this.#anchors.delete(oldest.serial);
+      await rm(oldest.path, { force: true });
+    }
+  }
+
+  openCursor(positions: Positions): SpoolCursor | undefined {
+    const candidates = [...this.#anchors]
+      .filter(
+        ([, { positions: at }]) => at.stdout <= positions.stdout && at.stderr <= positions.stderr,
+      )
+      .sort(([left], [right]) => right - left);
+    const [serial, anchor] = candidates[0] ?? [];
+    if (serial === undefined || anchor === undefined) return undefined;
+    // A segment in between that was removed would be a hole.
+    if (serial < this.liveSerial && this.segmentFrom(serial)?.serial !== serial) return undefined;
+    const reader = new SegmentReader(this, { serial, offset: anchor.offset });
+    const cursor = new SpoolCursor(reader, anchor.positions, positions, () => {
+      this.#cursors.delete(cursor);
+      void this.#rotation.then(() => this.#prune()).catch(() => undefined);
+    });
+    this.#cursors.add(cursor);
+    return cursor;
+  }
+
+  async remove(): Promise<void> {
+    this.#ended = true;
+    this.#wake();
+    this.#unwatch();
+    await this.#rotation;
+    const { segments } = await listSegments(this.path);
+    for (const segment of segments) await rm(segment.path, { force: true });
+    for (const path of [
+      this.path,
+      `${this.path}.tmp`,
+      `${this.path}.new`,
+      `${this.path}.${this.liveSerial}`,
+    ]) {
+      await rm(path, { force: true });
+    }
+    this.#segments = [];
+  }
+}
