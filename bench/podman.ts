@@ -20,7 +20,10 @@ export const PODMAN: Contender = {
     const configFile = join(place.root, "containers.conf");
     // Its default limits are above what a host without CAP_SYS_RESOURCE may set.
     writeFileSync(configFile, `[containers]\ndefault_ulimits = [${ulimits().join(", ")}]\n`);
-    const env = { CONTAINERS_CONF: configFile };
+    // Its temporary copies belong where its data is: on the tmpfs when that is measured.
+    const temporary = `${place.dataRoot}-temporary`;
+    mkdirSync(temporary, { recursive: true });
+    const env = { CONTAINERS_CONF: configFile, TMPDIR: temporary };
     const argv = [
       ...[...netns.enter, "podman", "--root", place.dataRoot, "--runroot", join(place.root, "run")],
       ...["--tmpdir", join(place.root, "tmp"), "--network-config-dir", join(place.root, "net")],
