@@ -8,7 +8,10 @@ import { changelogProblems, fileProblems, readmeProblems, subjectProblems } from
 const root: string = join(import.meta.dir, "..");
 
 function git(...args: readonly string[]): string[] {
-  const output = execFileSync("git", args, { cwd: root, maxBuffer: 64 * 1024 * 1024 }).toString();
+  const output = execFileSync("git", ["-c", "safe.directory=*", ...args], {
+    cwd: root,
+    maxBuffer: 64 * 1024 * 1024,
+  }).toString();
   return output.split("\0").filter((item) => item !== "");
 }
 
