@@ -1,0 +1,5 @@
+export type Name = string;
+
+export function nameOf(text: string): Name {
+  return text.trim();
+}

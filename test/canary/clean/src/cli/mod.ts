@@ -1,0 +1,5 @@
+import { type Name, nameOf } from "../base/mod.ts";
+
+export function greet(name: Name): string {
+  return `hello ${nameOf(name)}`;
+}

@@ -1,0 +1,3 @@
+import { nameOf } from "../src/base/name.ts";
+
+nameOf("x");

@@ -1,0 +1,3 @@
+import { greet } from "./cli/mod.ts";
+
+process.stdout.write(greet("world"));

@@ -1,0 +1,7 @@
+import type { pageBytes } from "../linux/mod.ts";
+
+export type Name = string;
+
+export function nameOf(text: string): Name | ReturnType<typeof pageBytes> {
+  return text;
+}

@@ -1,0 +1,3 @@
+export function greet(name: any): string {
+  return String(name);
+}

@@ -1,0 +1,5 @@
+import type { Mine } from "./mod.ts";
+
+export interface Other {
+  readonly mine: Mine;
+}

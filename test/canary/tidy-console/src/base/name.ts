@@ -1,0 +1,6 @@
+export type Name = string;
+
+export function nameOf(text: string): Name {
+  console.log(text);
+  return text.trim();
+}

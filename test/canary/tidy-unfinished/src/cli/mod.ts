@@ -1,0 +1,2 @@
+// FIXME: this is not done
+export const greet: (name: string) => string = String;
