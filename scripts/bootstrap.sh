@@ -6,8 +6,10 @@ cd "$(dirname "$0")/.."
 
 say() { printf 'naru: %s\n' "$*" >&2; }
 
-# npm writes this file last, so it is newer than the lock file exactly when an install was finished.
-if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
+# npm writes node_modules/.package-lock.json last: there is one when an install was finished, and it is
+# older than the lock file when that has changed since.
+if [ ! -e node_modules/.package-lock.json ] ||
+  [ package-lock.json -nt node_modules/.package-lock.json ]; then
   if ! command -v npm >/dev/null 2>&1; then
     say 'npm is missing; on Debian: apt-get install -y nodejs npm'
     exit 1
