@@ -1,4 +1,5 @@
 /** A network namespace, so that an engine's bridges and rules never meet the host's. */
+import { randomBytes } from "node:crypto";
 import { run } from "./command.ts";
 
 export interface Netns {
@@ -9,7 +10,7 @@ export interface Netns {
 }
 
 export async function openNetns(label: string): Promise<Netns> {
-  const name = `bench-${label}-${Math.random().toString(36).slice(2, 7)}`;
+  const name = `bench-${label}-${randomBytes(3).toString("hex")}`;
   await run(["ip", "netns", "add", name]);
   await run(["ip", "-n", name, "link", "set", "lo", "up"]);
   return {

@@ -1,4 +1,5 @@
 /** A dockerd of our own: its own roots, and a network namespace so that the host is not touched. */
+import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,7 +17,7 @@ export interface Dockerd {
 /** Starts dockerd under `tmpdir()`; everything it made is gone after `stop`. */
 export async function startDockerd(): Promise<Dockerd> {
   const root = mkdtempSync(join(tmpdir(), "docker-golden-"));
-  const netns = `golden${Math.random().toString(36).slice(2, 8)}`;
+  const netns = `golden${randomBytes(3).toString("hex")}`;
   const socketPath = join(root, "s.sock");
   run("ip", "netns", "add", netns);
   run("ip", "-n", netns, "link", "set", "lo", "up");
