@@ -82,6 +82,11 @@ export class TarParser {
     return this.#current;
   }
 
+  /** True once the blocks of zeros that end an archive were seen. */
+  get sawTrailer(): boolean {
+    return this.#zeroBlocks > 0;
+  }
+
   push(chunk: Uint8Array): void {
     let at = 0;
     while (at < chunk.byteLength) {

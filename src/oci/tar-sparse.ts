@@ -46,7 +46,7 @@ export class SparsePrefix {
 
   /** The pieces once the last block of the map has come. */
   push(block: Uint8Array): SparsePiece[] | undefined {
-    this.#blocks.push(block.slice());
+    this.#blocks.push(new Uint8Array(block)); // copied: a Buffer's slice() is no copy
     for (let at = block.indexOf(10); at !== -1; at = block.indexOf(10, at + 1)) this.#lines += 1;
     if (this.#linesWanted === undefined) {
       const text = latin1(block, 0, block.byteLength);

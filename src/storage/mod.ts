@@ -1,4 +1,11 @@
 export { openBlobStore } from "./blobs/blob-store.ts";
 export type * from "./contract.ts";
+export { FileStream } from "./file-stream.ts";
+export { decompress } from "./layers/decompress.ts";
+export {
+  type LayerStoreControl,
+  type LayerStoreOptions,
+  openLayerStore,
+} from "./layers/layer-store.ts";
 export { type MetadataReader, openMetadata, openMetadataReadOnly } from "./metadata/metadata.ts";
 export { createWorkQueue, type WorkQueueOptions } from "./metadata/work-queue.ts";

@@ -1,0 +1,93 @@
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import { errorMessage, KiB, NaruError } from "../../base/mod.ts";
+
+export type Compression = "none" | "gzip" | "zstd";
+
+/** Told by the first bytes; an archive that is neither is taken as plain. @see RFC 1952, RFC 8878 */
+export function compressionOf(head: Uint8Array): Compression {
+  if (head[0] === 0x1f && head[1] === 0x8b) return "gzip";
+  const magic = (head[1] ?? 0) === 0xb5 && (head[2] ?? 0) === 0x2f && (head[3] ?? 0) === 0xfd;
+  if (magic && head[0] === 0x28) return "zstd";
+  // A skippable frame (0x184D2A50 to 5F) may come first, as zstd:chunked writes it.
+  const skippable = head[1] === 0x2a && head[2] === 0x4d && head[3] === 0x18;
+  return skippable && ((head[0] ?? 0) & 0xf0) === 0x50 ? "zstd" : "none";
+}
+
+const OUTPUT_BYTES = 256 * KiB; // larger chunks fall out of the second-level cache
+
+/**
+ * Decompresses a stream, several members after each other too. Throws invalid_argument for one that
+ * is damaged, or is gzip and ends early (Bun's zstd takes a cut stream for a whole one: whoever reads
+ * on must look for the end in what comes out). Memory: a few chunks. Stopping early ends the source.
+ */
+export async function* decompress(
+  source: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const input = source[Symbol.asyncIterator]();
+  try {
+    const head = await readHead(input);
+    const compression = compressionOf(head);
+    if (compression === "none") {
+      if (head.byteLength > 0) yield head;
+      for (;;) {
+        const next = await input.next();
+        if (next.done === true) return;
+        yield next.value;
+      }
+    }
+    yield* inflate(compression, head, input);
+  } finally {
+    await input.return?.();
+  }
+}
+
+async function readHead(input: AsyncIterator<Uint8Array>): Promise<Uint8Array> {
+  let head: Uint8Array = new Uint8Array(0);
+  while (head.byteLength < 4) {
+    const next = await input.next();
+    if (next.done === true) return head;
+    head = head.byteLength === 0 ? next.value : Buffer.concat([head, next.value]);
+  }
+  return head;
+}
+
+async function* inflate(
+  compression: "gzip" | "zstd",
+  head: Uint8Array,
+  input: AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const options = { chunkSize: OUTPUT_BYTES };
+  const stream = compression === "gzip" ? createGunzip(options) : createZstdDecompress(options);
+  let sourceError: unknown;
+  let wake: (() => void) | undefined;
+  stream.on("drain", () => wake?.());
+  stream.on("close", () => wake?.());
+  const feeding = (async () => {
+    try {
+      for (let chunk: Uint8Array | undefined = head; chunk !== undefined; ) {
+        if (!stream.write(chunk) && !stream.destroyed) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+        if (stream.destroyed) return;
+        const next: IteratorResult<Uint8Array> = await input.next();
+        chunk = next.done === true ? undefined : next.value;
+      }
+      stream.end();
+    } catch (error) {
+      sourceError = error;
+      stream.destroy(error instanceof Error ? error : new Error(errorMessage(error)));
+    }
+  })();
+  try {
+    for await (const chunk of stream) yield chunk as Uint8Array;
+  } catch (error) {
+    if (sourceError !== undefined) throw sourceError;
+    const message = `invalid ${compression} data: ${errorMessage(error)}`;
+    throw new NaruError("invalid_argument", message, {}, { cause: error });
+  } finally {
+    stream.destroy();
+    await feeding;
+  }
+}
