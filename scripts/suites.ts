@@ -36,7 +36,13 @@ export function allSuites(): readonly Suite[] {
   const inTest = files.filter((path) => !path.startsWith("test/canary/"));
   const folders = [...new Set(inTest.map((path) => path.split("/")[1] ?? ""))];
   const free = folders.filter((folder) => UNPRIVILEGED.has(folder));
-  const unitPaths = ["./src", "./test/canary.test.ts", ...free.map((folder) => `./test/${folder}`)];
+  const unitPaths = [
+    "./src",
+    "./bench",
+    "./scripts",
+    "./test/canary.test.ts",
+    ...free.map((folder) => `./test/${folder}`),
+  ];
   return [
     { name: "gates", privileged: false, run: runGates, limitMs: GATES_LIMIT_MS },
     {
