@@ -1,0 +1,90 @@
+import { NaruError } from "../../base/mod.ts";
+import { type EngineRoute, plain } from "./handler.ts";
+
+/** Operations of the contract that naru does not have yet: what a person would call them. */
+const ABSENT: Readonly<Record<string, string>> = {
+  "GET /containers/{id}/top": "listing the processes of a container",
+  "GET /containers/{id}/changes": "listing the changes of a container",
+  "GET /containers/{id}/export": "exporting a container",
+  "GET /containers/{id}/stats": "statistics of a container",
+  "POST /containers/{id}/update": "updating a container",
+  "GET /containers/{id}/attach/ws": "attaching over a web socket",
+  "GET /containers/{id}/archive": "copying from a container",
+  "HEAD /containers/{id}/archive": "copying from a container",
+  "PUT /containers/{id}/archive": "copying to a container",
+  "GET /containers/{id}/checkpoints": "checkpoints",
+  "POST /containers/{id}/checkpoints": "checkpoints",
+  "POST /build": "building images",
+  "POST /build/prune": "pruning the build cache",
+  "POST /build/cancel": "building images",
+  "POST /session": "building images",
+  "POST /grpc": "building images",
+  "POST /commit": "committing a container",
+  "GET /images/{name}/attestations": "attestations of an image",
+  "POST /images/{name}/push": "pushing images",
+  "GET /images/search": "searching images",
+  "GET /images/{name}/get": "saving images",
+  "GET /images/get": "saving images",
+  "GET /distribution/{name}/json": "asking a registry for an image",
+  "POST /auth": "logging in to a registry",
+  "GET /system/df": "disk usage",
+  "GET /volumes": "volumes",
+  "POST /volumes/create": "volumes",
+  "POST /volumes/prune": "volumes",
+  "GET /volumes/{name}": "volumes",
+  "PUT /volumes/{name}": "volumes",
+  "DELETE /volumes/{name}": "volumes",
+  "POST /networks/create": "creating networks",
+  "POST /networks/prune": "pruning networks",
+  "DELETE /networks/{id}": "removing networks",
+  "POST /networks/{id}/connect": "connecting containers to networks",
+  "POST /networks/{id}/disconnect": "disconnecting containers from networks",
+  "GET /plugins": "plugins",
+  "GET /plugins/privileges": "plugins",
+  "POST /plugins/pull": "plugins",
+  "POST /plugins/create": "plugins",
+  "GET /plugins/{name}/json": "plugins",
+  "DELETE /plugins/{name}": "plugins",
+  "POST /plugins/{name}/enable": "plugins",
+  "POST /plugins/{name}/disable": "plugins",
+  "POST /plugins/{name}/upgrade": "plugins",
+  "POST /plugins/{name}/push": "plugins",
+  "POST /plugins/{name}/set": "plugins",
+  "POST /swarm/init": "swarm mode",
+  "POST /swarm/join": "swarm mode",
+};
+
+const SWARM_ONLY: readonly string[] = [
+  "GET /swarm",
+  "POST /swarm/leave",
+  "POST /swarm/update",
+  "GET /swarm/unlockkey",
+  "POST /swarm/unlock",
+  ...["nodes", "services", "tasks", "secrets", "configs"].flatMap((kind) => [
+    `GET /${kind}`,
+    `GET /${kind}/{id}`,
+    `POST /${kind}/create`,
+    `POST /${kind}/{id}/update`,
+    `DELETE /${kind}/{id}`,
+    `GET /${kind}/{id}/logs`,
+  ]),
+];
+
+const NOT_A_MANAGER =
+  'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
+
+export const ABSENT_ROUTES: readonly EngineRoute[] = [
+  ...Object.entries(ABSENT).map(([operation, what]) =>
+    plain(operation, () => {
+      throw new NaruError(
+        "unsupported",
+        `${what} (${operation}) is not supported by this version of naru`,
+      );
+    }),
+  ),
+  ...SWARM_ONLY.map((operation) =>
+    plain(operation, () => {
+      throw new NaruError("unavailable", NOT_A_MANAGER);
+    }),
+  ),
+];

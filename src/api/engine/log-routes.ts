@@ -1,0 +1,52 @@
+import { formatTimestamp, NaruError } from "../../base/mod.ts";
+import { encodeStdcopy, writeDrained } from "../../transport/mod.ts";
+import type { Call } from "./call.ts";
+import { type EngineRoute, type PlainHandler, plain } from "./handler.ts";
+import { MULTIPLEXED_STREAM, RAW_STREAM } from "./raw-answer.ts";
+
+const MULTIPLEXED_SINCE = 1042;
+
+const logs: PlainHandler = async (call, { containers }) => {
+  const { query } = call;
+  const stdout = query.flag("stdout");
+  const stderr = query.flag("stderr");
+  if (!stdout && !stderr) {
+    throw new NaruError("invalid_argument", "Bad parameters: you must choose at least one stream");
+  }
+  const timestamps = query.flag("timestamps");
+  const { tty, entries } = await containers.logs(call.param, {
+    stdout,
+    stderr,
+    follow: query.flag("follow"),
+    sinceNs: query.instant("since"),
+    untilNs: query.instant("until"),
+    tailLines: tailLines(query.text("tail")),
+    signal: call.signal,
+  });
+  call.startStream(!tty && call.version >= MULTIPLEXED_SINCE ? MULTIPLEXED_STREAM : RAW_STREAM);
+  for await (const entry of entries) {
+    const line = timestamps
+      ? Buffer.concat([Buffer.from(`${paddedTime(entry.timeNs)} `), entry.bytes])
+      : entry.bytes;
+    await writeLine(call, tty ? line : encodeStdcopy(entry.stream, line));
+  }
+  call.response.end();
+};
+
+/** Follow shows each line at once; the response gathers lines of one turn into one write otherwise. */
+function writeLine(call: Call, bytes: Uint8Array): Promise<void> {
+  return writeDrained(call.response, bytes);
+}
+
+/** Docker's log times keep all nine digits, so that columns stay in line. */
+function paddedTime(unixNs: bigint): string {
+  const [whole = "", fraction = ""] = formatTimestamp(unixNs).slice(0, -1).split(".");
+  return `${whole}.${fraction.padEnd(9, "0")}Z`;
+}
+
+/** Anything that is no number of lines means all of them. */
+function tailLines(text: string): number | undefined {
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+export const LOG_ROUTES: readonly EngineRoute[] = [plain("GET /containers/{id}/logs", logs)];
