@@ -189,7 +189,8 @@ class ConmonMonitor implements ContainerMonitor {
     if (direct === "gone") throw notRunning(id);
     const result = await this.#commands.run(runtime, ["kill", id, String(signal)]);
     if (result.exitCode === 0) return;
-    if (/not running|No such process|does not exist/i.test(result.stderr)) throw notRunning(id);
+    if (/not running|No such process|No such file|does not exist/i.test(result.stderr))
+      throw notRunning(id);
     throw new NaruError("internal", `${runtime.name} kill failed: ${result.stderr.trim()}`, { id });
   }
 

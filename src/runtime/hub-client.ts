@@ -34,7 +34,10 @@ export class HubClient {
   readonly #position: Record<OutputStream, number>;
   #queue: Chunk[] = [];
   #queuedBytes = 0;
-  #mode: "live" | "spool" = "live";
+  /** Where the queue ends. */
+  readonly #queuedTo: Record<OutputStream, number>;
+  /** Set while the client reads from the log. */
+  #cursor: SpoolCursor | undefined;
   #state: "open" | "finishing" | "over" = "open";
   #running = false;
 
@@ -42,10 +45,11 @@ export class HubClient {
     this.#client = client;
     this.#driver = driver;
     this.#position = { ...driver.received() };
+    this.#queuedTo = { ...this.#position };
   }
 
   get spooling(): boolean {
-    return this.#mode === "spool";
+    return this.#cursor !== undefined;
   }
 
   /** Bytes that the hub has and the client has not. */
@@ -55,14 +59,15 @@ export class HubClient {
   }
 
   push(stream: OutputStream, bytes: Uint8Array): void {
-    if (this.#state === "over" || this.#mode === "spool") return;
-    if (this.#driver.spool !== undefined && this.#queuedBytes > CLIENT_BUFFER_BYTES_MAX) {
-      // From here on the log; what is queued goes out first.
-      this.#mode = "spool";
-      return;
+    if (this.#state === "over" || this.#cursor !== undefined) return;
+    if (this.#queuedBytes > CLIENT_BUFFER_BYTES_MAX) {
+      // From here on the log; what is queued goes out first. The cursor keeps its segments.
+      this.#cursor = this.#driver.spool?.openCursor({ ...this.#queuedTo });
+      if (this.#cursor !== undefined) return;
     }
     this.#queue.push({ stream, bytes });
     this.#queuedBytes += bytes.byteLength;
+    this.#queuedTo[stream] += bytes.byteLength;
     this.#run();
   }
 
@@ -77,6 +82,8 @@ export class HubClient {
     if (this.#state === "over") return;
     this.#state = "over";
     this.#queue = [];
+    void this.#cursor?.close();
+    this.#cursor = undefined;
     this.#driver.left();
     this.#client.end();
   }
@@ -96,8 +103,8 @@ export class HubClient {
       if (chunk !== undefined) {
         this.#queuedBytes -= chunk.bytes.byteLength;
         await this.#give(chunk);
-      } else if (this.#mode === "spool") {
-        await this.#readSpool();
+      } else if (this.#cursor !== undefined) {
+        await this.#follow(this.#cursor);
       } else {
         this.#running = false;
         if (this.#state === "finishing") this.detach();
@@ -113,21 +120,10 @@ export class HubClient {
     this.#driver.moved();
   }
 
-  async #readSpool(): Promise<void> {
-    const cursor = this.#driver.spool?.openCursor({ ...this.#position });
-    if (cursor === undefined) throw new Error("the log does not reach back to a lagging client");
-    try {
-      await this.#follow(cursor);
-    } finally {
-      await cursor.close();
-    }
-  }
-
   async #follow(cursor: SpoolCursor): Promise<void> {
     while (this.#state !== "over") {
       if (this.#caughtUp()) {
-        // No await since the look: the next packet is queued, and none was missed.
-        this.#mode = "live";
+        this.#backToLive();
         return;
       }
       const pieces = await cursor.next();
@@ -136,32 +132,38 @@ export class HubClient {
         continue;
       }
       for (const piece of pieces) {
-        if (this.#stateNow() === "over") return;
-        const rest = this.#within(piece);
-        if (rest === undefined) return this.#atOddPlace();
-        await this.#give(rest);
+        if (await this.#giveReceived(piece)) continue;
+        this.#backToLive();
+        return;
       }
     }
   }
 
   /**
-   * The log is ahead of the socket: bytes that the hub has not received yet will come live, so the
-   * cursor goes no further than what the hub has at this moment.
+   * Gives what the hub has received of a piece of the log. The log is ahead of the socket: the rest
+   * will come there, so false means caught up, and no await stands between that look and the live
+   * queue.
    */
-  #within(piece: Chunk): Chunk | undefined {
-    const room = this.#driver.received()[piece.stream] - this.#position[piece.stream];
-    if (room >= piece.bytes.byteLength) return piece;
-    return undefined;
+  async #giveReceived(piece: Chunk): Promise<boolean> {
+    const { stream } = piece;
+    let rest = piece.bytes;
+    while (this.#state !== "over" && rest.byteLength > 0) {
+      const room = this.#driver.received()[stream] - this.#position[stream];
+      if (room > 0) {
+        await this.#give({ stream, bytes: rest.subarray(0, room) });
+        rest = rest.subarray(room);
+      } else if (this.#caughtUp()) return false;
+      else await new Promise<void>((resolve) => setTimeout(resolve, SPOOL_RETRY_MS));
+    }
+    return true;
   }
 
-  /** Ends this pass: the next one opens a cursor at the position reached. */
-  async #atOddPlace(): Promise<void> {
-    if (!this.#caughtUp())
-      await new Promise<void>((resolve) => setTimeout(resolve, SPOOL_RETRY_MS));
-  }
-
-  #stateNow(): "open" | "finishing" | "over" {
-    return this.#state;
+  /** No await since the look at what the hub has: the next packet is queued, none was missed. */
+  #backToLive(): void {
+    const cursor = this.#cursor;
+    this.#cursor = undefined;
+    Object.assign(this.#queuedTo, this.#position);
+    void cursor?.close();
   }
 
   #caughtUp(): boolean {

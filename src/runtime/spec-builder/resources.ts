@@ -156,7 +156,6 @@ const DEFAULT_DEVICE_RULES: readonly DeviceRule[] = [
       [5, 1],
     ] as const
   ).map(([major, minor]): DeviceRule => ({ allow: true, type: "c", major, minor, access: "rwm" })),
-  { allow: false, type: "c", major: 10, minor: 229, access: "rwm" }, // fuse
 ];
 
 /** The device cgroup: all for privileged, else Docker's list, the devices asked for and rules. */

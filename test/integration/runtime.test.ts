@@ -1,0 +1,607 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { newId } from "../../src/base/mod.ts";
+import { isAlive } from "../../src/linux/mod.ts";
+import { silentLogger } from "../../src/observe/mod.ts";
+import {
+  buildExecProcess,
+  buildRuntimeSpec,
+  connectStdio,
+  type ExecProcess,
+  resizeTerminal,
+  type StdioClient,
+} from "../../src/runtime/mod.ts";
+import { SeccompFilterCache } from "../../src/runtime/seccomp/filter-cache.ts";
+import {
+  type Bench,
+  Collector,
+  CRUN,
+  eventually,
+  host,
+  openBench,
+  openMonitor,
+  RUNC,
+  type Run,
+} from "./runtime-fixture.ts";
+
+let bench: Bench;
+
+beforeAll(async () => {
+  bench = await openBench();
+});
+
+afterAll(async () => {
+  await bench.close();
+});
+
+async function outputOf(run: Run): Promise<{ exitCode: number; out: string }> {
+  const { exitCode } = await run.finish();
+  return { exitCode, out: run.output.text() };
+}
+
+async function logText(run: Run, tailLines?: number): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  const options = { stdout: true, stderr: true, follow: false, sinceNs: undefined };
+  const signal = new AbortController().signal;
+  for await (const entry of run.log.read({ ...options, untilNs: undefined, tailLines, signal })) {
+    pieces.push(entry.bytes);
+  }
+  return Buffer.concat(pieces).toString("utf8");
+}
+
+describe("life", () => {
+  test("exit codes, both streams, and the log", async () => {
+    const run = await bench.run(["sh", "-c", "echo out; echo err >&2; printf tail; exit 7"]);
+    expect((await run.finish()).exitCode).toBe(7);
+    expect(run.output.text()).toBe("out\ntail");
+    expect(run.output.text("stderr")).toBe("err\n");
+    expect(run.output.over).toBe(true);
+    expect((await logText(run)).length).toBe("out\nerr\ntail".length);
+  });
+
+  test("nothing is left after delete", async () => {
+    const run = await bench.run(["true"]);
+    await run.finish();
+    expect(await bench.monitor.state(run.id, CRUN)).toBeUndefined();
+    expect(await bench.monitor.list(CRUN)).not.toContain(run.id);
+    const found = Bun.spawnSync(["find", "/sys/fs/cgroup", "-name", run.id]).stdout.toString();
+    expect(found).toBe("");
+    await bench.monitor.delete(run.id, CRUN); // idempotent
+  });
+
+  test("a signal ends the container with 128 and its number", async () => {
+    const run = await bench.run([
+      "sh",
+      "-c",
+      "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done",
+    ]);
+    await run.output.until("ready");
+    await bench.monitor.kill(run.id, CRUN, 10);
+    expect((await run.finish()).exitCode).toBe(5);
+    const sleeper = await bench.run(["sleep", "100"]);
+    await bench.monitor.kill(sleeper.id, CRUN, 9);
+    expect((await sleeper.finish()).exitCode).toBe(137);
+    await expect(bench.monitor.kill(sleeper.id, CRUN, 9)).rejects.toThrow("is not running");
+  });
+
+  test("delete of a running container kills it", async () => {
+    const run = await bench.run(["sleep", "100"]);
+    await bench.monitor.delete(run.id, CRUN);
+    expect((await bench.monitor.waitExit(run.id, run.handle, run.paths)).exitCode).toBe(137);
+    expect(await bench.monitor.isRunning(run.handle)).toBe(false);
+  });
+
+  test("pause and resume", async () => {
+    const run = await bench.run(["sleep", "100"]);
+    await bench.monitor.pause(run.id, CRUN);
+    expect((await bench.monitor.state(run.id, CRUN))?.status).toBe("paused");
+    await bench.monitor.resume(run.id, CRUN);
+    expect((await bench.monitor.state(run.id, CRUN))?.status).toBe("running");
+    await bench.monitor.kill(run.id, CRUN, 9);
+    await run.finish();
+  });
+
+  test("runc gives the same", async () => {
+    const run = await bench.run(["sh", "-c", "echo out; exit 3"], { runtime: RUNC });
+    expect(await outputOf(run)).toEqual({ exitCode: 3, out: "out\n" });
+  });
+});
+
+describe("start failures in Docker's words", () => {
+  const cases: [string, string, number][] = [
+    ["foo", 'exec: "foo": executable file not found in $PATH', 127],
+    ["/foo", 'exec: "/foo": stat /foo: no such file or directory', 127],
+    ["/noexec", 'exec: "/noexec": permission denied', 126],
+    ["/adir", 'exec: "/adir":', 126],
+  ];
+  for (const runtime of [CRUN, RUNC]) {
+    for (const [command, message, exitCode] of cases) {
+      test(`${runtime.name} ${command}`, async () => {
+        const error = await bench.run([command], { runtime }).catch((thrown: unknown) => thrown);
+        expect(String(error)).toContain("OCI runtime create failed");
+        expect(String(error)).toContain(message);
+        expect(String(error)).toEndWith(": unknown");
+        expect(error).toMatchObject({ kind: "invalid_argument", details: { exitCode } });
+      });
+    }
+  }
+
+  test("nothing is left behind", async () => {
+    const before = await bench.monitor.list(CRUN);
+    await bench.run(["foo"]).catch(() => undefined);
+    expect((await bench.monitor.list(CRUN)).sort()).toEqual(before.sort());
+  });
+});
+
+describe("isolation", () => {
+  test("pid 1, host name, memory limit, capabilities, read-only paths", async () => {
+    const script =
+      "echo $$; hostname; cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null;" +
+      "grep -i capeff /proc/1/status 2>/dev/null || cat /proc/1/status | head -60;" +
+      "touch /proc/sys/kernel/hostname 2>&1; ls /proc/acpi /sys/firmware; echo $PATH";
+    const run = await bench.run(["sh", "-c", script], {
+      changes: { resources: { memoryBytes: 64 << 20, nanoCpus: 500_000_000, pidsLimit: 50 } },
+    });
+    const { out } = await outputOf(run);
+    expect(out.startsWith(`1\n${run.id.slice(0, 12)}\n67108864\n`)).toBe(true);
+    expect(out).toContain("Read-only file system");
+    expect(out).toContain("00000000a80425fb"); // Docker's default set
+    expect(out).toContain("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+  });
+
+  test("memory: a container that takes too much is killed and says so", async () => {
+    const run = await bench.run(
+      [
+        "sh",
+        "-c",
+        "head -c 100m /dev/zero | tail -c 90m | wc -c; dd if=/dev/zero of=/dev/null bs=100M count=1",
+      ],
+      {
+        changes: { resources: { memoryBytes: 16 << 20 } },
+      },
+    );
+    const exit = await run.finish();
+    expect(exit.exitCode).not.toBe(0);
+    expect(exit.oomKilled).toBe(true);
+  });
+
+  test("user, groups, working directory, init", async () => {
+    const run = await bench.run(["sh", "-c", "id; echo; cat /proc/1/comm"], {
+      changes: {
+        user: { uid: 1000, gid: 1001, additionalGids: [5, 6] },
+        cwd: "/tmp",
+        initPath: "/usr/bin/tini-static",
+      },
+    });
+    const { out } = await outputOf(run);
+    expect(out).toContain("uid=1000 gid=1001 groups=5,6");
+    expect(out).toContain("docker-init");
+  });
+
+  test("binds, tmpfs and a read-only root", async () => {
+    writeFileSync(`${bench.dir}/note`, "from the host\n");
+    const script =
+      "cat /mnt/note; touch /x; touch /mnt/y; touch /work/z && echo written; mount | head -100";
+    const run = await bench
+      .run(["sh", "-c", script], {
+        changes: {
+          readonlyRootfs: true,
+          mounts: [
+            { kind: "tmpfs", destination: "/work", options: ["size=1m"] },
+            {
+              kind: "bind",
+              source: bench.dir,
+              destination: "/mnt",
+              recursive: true,
+              readOnly: "recursive",
+              propagation: "",
+            },
+          ],
+        },
+      })
+      .catch((error: unknown) => error);
+    // A read-only root cannot be given mount points that are missing: they must exist.
+    if (run instanceof Error) throw run;
+    const { out } = await outputOf(run as Run);
+    expect(out).toContain("from the host");
+    expect(out).toContain("written");
+    expect((run as Run).output.text("stderr")).toContain("/x: Read-only file system");
+    expect((run as Run).output.text("stderr")).toContain("/mnt/y: Read-only file system");
+  });
+});
+
+describe("stdin and terminals", () => {
+  test("a pipe: all bytes arrive, EOF ends it, output goes on", async () => {
+    const run = await bench.run(["sh", "-c", "wc -c; echo after"], { stdin: "once" });
+    const block = new Uint8Array(50_000).fill(0x61);
+    for (let count = 0; count < 40; count += 1) await run.hub.writeStdin(block);
+    run.hub.closeStdin();
+    expect(await outputOf(run)).toEqual({ exitCode: 0, out: "2000000\nafter\n" });
+  });
+
+  test("stdin that stays open outlives closeStdin", async () => {
+    const run = await bench.run(["cat"], { stdin: "open" });
+    await run.hub.writeStdin(Buffer.from("one\n"));
+    run.hub.closeStdin();
+    await run.hub.writeStdin(Buffer.from("two\n"));
+    await run.output.until("one\ntwo\n");
+    await bench.monitor.kill(run.id, CRUN, 9);
+    await run.finish();
+  });
+
+  test("a terminal has a size, is resized, echoes, and is not closed", async () => {
+    const run = await bench.run(["sh"], {
+      terminal: true,
+      stdin: "once",
+      changes: { consoleSize: { rows: 31, columns: 97 } },
+    });
+    await run.hub.writeStdin(Buffer.from("stty size\n"));
+    await run.output.until("31 97");
+    resizeTerminal(run.paths.bundleDir, { rows: 40, columns: 120 });
+    await Bun.sleep(50);
+    run.hub.closeStdin();
+    await run.hub.writeStdin(Buffer.from("stty size; exit 4\n"));
+    await run.output.until("40 120");
+    expect((await run.finish()).exitCode).toBe(4);
+  });
+});
+
+describe("exec", () => {
+  let run: Run;
+  beforeAll(async () => {
+    run = await bench.run(["sleep", "1000"]);
+  });
+  afterAll(async () => {
+    await bench.monitor.kill(run.id, CRUN, 9);
+    await run.finish();
+  });
+
+  async function exec(
+    args: string[],
+    options: { terminal?: boolean; stdin?: boolean; detached?: boolean } = {},
+  ): Promise<{ process: ExecProcess; output: Collector; dir: string }> {
+    const { spec } = buildRuntimeSpec(bench.spec(["sleep"]), host);
+    const terminal = options.terminal ?? false;
+    const dir = `${bench.dir}/run/e-${newId().slice(0, 8)}`;
+    const process = await bench.monitor.exec({
+      containerId: run.id,
+      execId: newId(),
+      name: run.id,
+      runtime: CRUN,
+      process: buildExecProcess(
+        spec.process,
+        {
+          args,
+          env: ["A=b"],
+          cwd: undefined,
+          user: undefined,
+          terminal,
+          consoleSize: terminal ? { rows: 11, columns: 22 } : undefined,
+          privileged: false,
+        },
+        host,
+      ),
+      dir,
+      terminal,
+      stdin: options.stdin ?? false,
+      detached: options.detached ?? false,
+      handle: run.handle,
+    });
+    const output = new Collector();
+    process.stdio?.attach(output);
+    return { process, output, dir };
+  }
+
+  test("output, exit code, environment, and no folder left", async () => {
+    const { process, output, dir } = await exec(["sh", "-c", "echo $A; echo e >&2; exit 9"]);
+    expect(await process.exited).toEqual({ exitCode: 9 });
+    expect(output.text()).toBe("b\n");
+    expect(output.text("stderr")).toBe("e\n");
+    expect(existsSync(dir)).toBe(false);
+  });
+
+  test("stdin and half-close", async () => {
+    const { process, output } = await exec(["sh", "-c", "cat; echo done"], { stdin: true });
+    await process.stdio?.writeStdin(Buffer.from("in\n"));
+    process.stdio?.closeStdin();
+    expect(await process.exited).toEqual({ exitCode: 0 });
+    expect(output.text()).toBe("in\ndone\n");
+  });
+
+  test("a terminal with its size", async () => {
+    const { process, output } = await exec(["sh"], { terminal: true, stdin: true });
+    await process.stdio?.writeStdin(Buffer.from("stty size\n"));
+    await output.until("11 22");
+    await process.resize({ rows: 33, columns: 44 });
+    await Bun.sleep(50);
+    await process.stdio?.writeStdin(Buffer.from("stty size; exit 6\n"));
+    await output.until("33 44");
+    expect(await process.exited).toEqual({ exitCode: 6 });
+  });
+
+  test("detached", async () => {
+    const { process } = await exec(["sh", "-c", "touch /tmp/detached; exit 3"], { detached: true });
+    expect(process.stdio).toBeUndefined();
+    expect(await process.exited).toEqual({ exitCode: 3 });
+    expect(existsSync(`${bench.rootfs}/tmp/detached`)).toBe(true);
+  });
+
+  test("what cannot be run: 127 and 126", async () => {
+    await expect(exec(["nope"])).rejects.toMatchObject({
+      message: expect.stringContaining(
+        'OCI runtime exec failed: exec failed: unable to start container process: exec: "nope": executable file not found in $PATH: unknown',
+      ),
+      details: { exitCode: 127 },
+    });
+    await expect(exec(["/noexec"])).rejects.toMatchObject({ details: { exitCode: 126 } });
+  });
+
+  test("an exec is held by the container's filter", async () => {
+    const { process, output } = await exec([
+      "sh",
+      "-c",
+      "unshare -U true 2>&1; echo $?; cat /proc/self/status | head -80",
+    ]);
+    await process.exited;
+    expect(output.text()).toContain("Operation not permitted");
+    expect(output.text()).toMatch(/Seccomp:\s+2/);
+  });
+});
+
+describe("conmon dies, the engine dies", () => {
+  test("kill -9 of conmon: the container is killed and reported", async () => {
+    const run = await bench.run(["sleep", "1000"]);
+    const exit = bench.monitor.waitExit(run.id, run.handle, run.paths);
+    process.kill(run.handle.conmonPid, "SIGKILL");
+    expect(await exit).toMatchObject({ exitCode: 137, monitorLost: true });
+    await run.hub.ended;
+    const alive = (): boolean => isAlive(run.handle.pid, Number(run.handle.pidStartTime));
+    await eventually(() => !alive(), "the container's end");
+    await bench.monitor.delete(run.id, CRUN);
+    expect(await bench.monitor.list(CRUN)).not.toContain(run.id);
+  });
+
+  test("another engine finds the container, attaches, and reads its end", async () => {
+    const run = await bench.run(["sh", "-c", "echo first; read line; echo got $line; exit 12"], {
+      stdin: "open",
+    });
+    await run.output.until("first");
+    run.hub.close(); // as the death of the engine does
+    const second = await openMonitor(bench.dir);
+    try {
+      expect(await second.list(CRUN)).toContain(run.id);
+      expect(await second.state(run.id, CRUN)).toMatchObject({ status: "running" });
+      expect(await second.isRunning(run.handle)).toBe(true);
+      expect(await second.readExit(run.paths)).toBeUndefined();
+      const hub = await connectStdio(run.paths.bundleDir, {
+        terminal: false,
+        stdin: "open",
+        log: undefined,
+        logger: silentLogger,
+      });
+      const output = new Collector();
+      hub.attach(output);
+      await hub.writeStdin(Buffer.from("again\n"));
+      expect(await second.waitExit(run.id, run.handle, run.paths)).toMatchObject({ exitCode: 12 });
+      await hub.ended;
+      expect(output.text()).toBe("got again\n");
+      expect(await logText(run)).toBe("first\ngot again\n");
+      expect(await second.readExit(run.paths)).toMatchObject({ exitCode: 12 });
+      await second.delete(run.id, CRUN);
+    } finally {
+      await second.close();
+    }
+  });
+});
+
+describe("seccomp through both paths", () => {
+  // Each line: a call that must be refused, made by a busybox applet, or one that must be allowed.
+  const script = [
+    "mount -t tmpfs x /tmp; echo mount $?",
+    "umount /proc; echo umount $?",
+    "unshare -m true; echo unshare-mount $?",
+    "unshare -U true; echo unshare-user $?",
+    "unshare -n true; echo unshare-net $?",
+    "chroot / true; echo chroot $?",
+    "mkdir -p /tmp/d; echo mkdir $?",
+    "cat /proc/self/status | head -80",
+  ].join("\n");
+
+  test("the same calls are refused, the same program is loaded", async () => {
+    const cached = await openBench({ seccompCache: true });
+    const results: string[] = [];
+    const programs: string[] = [];
+    try {
+      for (const turn of ["compiled by crun", "from the cache"]) {
+        const run = await cached.run(["sh", "-c", script]);
+        const config = JSON.parse(readFileSync(`${run.paths.bundleDir}/config.json`, "utf8"));
+        expect([turn, config.linux.seccomp === undefined]).toEqual([
+          turn,
+          turn === "from the cache",
+        ]);
+        const state = `${cached.dir}/run/runtimes/crun/${run.id}/seccomp.bpf`;
+        if (existsSync(state))
+          programs.push(createHash("sha256").update(readFileSync(state)).digest("hex"));
+        const { out } = await outputOf(run);
+        results.push(
+          out
+            .split("\n")
+            .filter((line) => /^(\w[\w-]* \d+|Seccomp.*)$/.test(line))
+            .join("\n"),
+        );
+      }
+      expect(results[0]).toMatch(
+        /mount 1\numount 1\nunshare-mount 1\nunshare-user 1\nunshare-net 1/,
+      );
+      expect(results[0]).toContain("chroot 0\nmkdir 0");
+      expect(results[0]).toMatch(/Seccomp:\s+2/);
+      expect(results[1]).toBe(results[0] ?? "");
+      expect(new Set(programs).size).toBe(1);
+    } finally {
+      await cached.close();
+    }
+  });
+
+  test("a damaged entry is thrown away and compiled anew", async () => {
+    const cached = await openBench();
+    try {
+      const first = await cached.run(["true"]);
+      await first.finish();
+      const folder = `${cached.dir}/data/seccomp`;
+      const [name = ""] = readdirSync(folder);
+      const bytes = readFileSync(`${folder}/${name}`);
+      bytes[100] = (bytes[100] ?? 0) ^ 1;
+      writeFileSync(`${folder}/${name}`, bytes);
+      const fresh = new SeccompFilterCache(folder);
+      const spec = buildRuntimeSpec(cached.spec(["true"]), host).spec;
+      expect(fresh.apply(spec, name)).toBeUndefined();
+      expect(existsSync(`${folder}/${name}`)).toBe(false);
+      const second = await cached.run(["unshare", "-U", "true"]);
+      expect((await second.finish()).exitCode).toBe(1);
+    } finally {
+      await cached.close();
+    }
+  });
+
+  test("annotations for the runtime are refused", () => {
+    const input = bench.spec(["true"], { annotations: { "run.oci.seccomp_bpf_data": "AAAA" } });
+    expect(() => buildRuntimeSpec(input, host)).toThrow("run.oci.seccomp_bpf_data");
+  });
+});
+
+describe("much output", () => {
+  const LINES = 200_000;
+  const wantedDigest = createHash("sha256")
+    .update(Array.from({ length: LINES }, (_, index) => `line number ${index + 1}\n`).join(""))
+    .digest("hex");
+  const script = `seq 1 ${LINES} | sed 's/^/line number /'`;
+
+  test("rotation under full output loses and doubles nothing, followers included", async () => {
+    const limits = { segmentBytesMax: 1_000_000, segmentsMax: 100, compress: true };
+    const run = await bench.run(["sh", "-c", script], { limits });
+    const follow = createHash("sha256");
+    let followed = 0;
+    const following = (async () => {
+      const options = { stdout: true, stderr: true, sinceNs: undefined, untilNs: undefined };
+      const signal = new AbortController().signal;
+      for await (const { bytes } of run.log.read({
+        ...options,
+        follow: true,
+        tailLines: undefined,
+        signal,
+      })) {
+        follow.update(bytes);
+        followed += bytes.byteLength;
+      }
+    })();
+    let over = false;
+    const rotating = (async () => {
+      while (!over) {
+        await run.log.rotateIfNeeded(run.paths.bundleDir);
+        await Bun.sleep(2);
+      }
+    })();
+    await run.finish();
+    over = true;
+    await rotating;
+    await following;
+    const files = readdirSync(run.paths.logPath.replace(/\/[^/]*$/, ""));
+    expect(files.filter((name) => name.endsWith(".gz")).length).toBeGreaterThan(2);
+    expect(files.filter((name) => name.endsWith(".tmp"))).toEqual([]);
+    expect(
+      createHash("sha256")
+        .update(await logText(run))
+        .digest("hex"),
+    ).toBe(wantedDigest);
+    expect([followed, follow.digest("hex")]).toEqual([followed, wantedDigest]);
+    expect((await logText(run, 3)).split("\n").slice(0, 3)).toEqual([
+      `line number ${LINES - 2}`,
+      `line number ${LINES - 1}`,
+      `line number ${LINES}`,
+    ]);
+    const many = (await logText(run, 60_000)).split("\n");
+    expect([many.length, many[0]]).toEqual([60_001, `line number ${LINES - 59_999}`]);
+  }, 60_000);
+
+  test("a lagging client gets every byte and slows nobody", async () => {
+    const slow = createHash("sha256");
+    let slowBytes = 0;
+    let release: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const done = Promise.withResolvers<void>();
+    const client: StdioClient = {
+      stdout: true,
+      stderr: false,
+      write: async (_, bytes) => {
+        await gate;
+        slow.update(bytes);
+        slowBytes += bytes.byteLength;
+      },
+      end: () => done.resolve(),
+    };
+    const limits = { segmentBytesMax: 1_000_000, segmentsMax: 3, compress: true };
+    const run = await bench.run(["sh", "-c", `${script}; echo e >&2`], {
+      limits,
+      before: ({ hub }) => void hub.attach(client),
+    });
+    let over = false;
+    const rotating = (async () => {
+      while (!over) {
+        await run.log.rotateIfNeeded(run.paths.bundleDir);
+        await Bun.sleep(2);
+      }
+    })();
+    // The container ends while one client has taken nothing at all.
+    const exit = await bench.monitor.waitExit(run.id, run.handle, run.paths);
+    expect(exit.exitCode).toBe(0);
+    release();
+    await done.promise;
+    over = true;
+    await rotating;
+    expect(slow.digest("hex")).toBe(wantedDigest);
+    expect(createHash("sha256").update(run.output.text()).digest("hex")).toBe(wantedDigest);
+    expect(slowBytes).toBe(Buffer.byteLength(run.output.text()));
+    await run.finish();
+  }, 60_000);
+
+  test("without a log a client that does not read holds the container back, and loses nothing", async () => {
+    const run = await bench.run(["sh", "-c", "read x; head -c 8000000 /dev/zero; echo end >&2"], {
+      stdin: "open",
+    });
+    run.hub.close();
+    const hub = await connectStdio(run.paths.bundleDir, {
+      terminal: false,
+      stdin: "open",
+      log: undefined,
+      logger: silentLogger,
+    });
+    let release: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let bytesSeen = 0;
+    let errors = "";
+    hub.attach({
+      stdout: true,
+      stderr: true,
+      write: async (stream, bytes) => {
+        if (stream === "stderr") errors += Buffer.from(bytes).toString();
+        await gate;
+        if (stream === "stdout") bytesSeen += bytes.byteLength;
+      },
+      end: () => undefined,
+    });
+    await hub.writeStdin(Buffer.from("go\n"));
+    await Bun.sleep(300);
+    expect(await bench.monitor.isRunning(run.handle)).toBe(true);
+    expect(errors).toBe("");
+    release();
+    await hub.ended;
+    await eventually(() => errors === "end\n", "stderr");
+    expect(bytesSeen).toBe(8_000_000);
+    await run.finish();
+  });
+});
