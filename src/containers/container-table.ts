@@ -81,22 +81,29 @@ export class ContainerTable {
     return this.#ids.has(name);
   }
 
-  /** Durable when it resolves; `also` is committed with it. Readers see it at once. */
-  async put(record: ContainerRecord, also: readonly Change[] = []): Promise<void> {
+  /** A new container, or one whose record is replaced whole. Durable when it resolves. */
+  put(record: ContainerRecord, also: readonly Change[] = []): Promise<void> {
     assert(this.#ids.get(record.name) === record.id, `name of ${record.id} is not reserved`);
-    const before = this.#records.get(record.id);
-    this.#records.set(record.id, record);
-    try {
-      await this.#metadata.commit([
-        { table: "containers", key: record.id, value: record },
-        ...also,
-      ]);
-    } catch (error) {
-      // Nothing else was written over it: one writer per container.
-      if (before === undefined) this.#records.delete(record.id);
-      else this.#records.set(record.id, before);
-      throw error;
-    }
+    return this.#write(record, also);
+  }
+
+  /**
+   * Changes what is there now: `change` sees the newest record and readers see its result at once.
+   * Durable when it resolves; `also` is committed with it.
+   */
+  async update(
+    id: string,
+    change: (record: ContainerRecord) => ContainerRecord,
+    also: readonly Change[] = [],
+  ): Promise<ContainerRecord> {
+    const next = change(this.must(id));
+    await this.#write(next, also);
+    return next;
+  }
+
+  /** As update, in memory only: for what a crash may forget because it is found again elsewhere. */
+  updateInMemory(id: string, change: (record: ContainerRecord) => ContainerRecord): void {
+    this.#records.set(id, change(this.must(id)));
   }
 
   /** The row and what goes with it are gone when it resolves; the name is free. */
@@ -105,6 +112,24 @@ export class ContainerTable {
     await this.#metadata.commit([{ table: "containers", key: id, value: undefined }, ...also]);
     this.#records.delete(id);
     this.releaseName(record.name, id);
+  }
+
+  async #write(record: ContainerRecord, also: readonly Change[]): Promise<void> {
+    const before = this.#records.get(record.id);
+    this.#records.set(record.id, record);
+    try {
+      await this.#metadata.commit([
+        { table: "containers", key: record.id, value: record },
+        ...also,
+      ]);
+    } catch (error) {
+      // Only when nothing newer was written over it since.
+      if (this.#records.get(record.id) === record) {
+        if (before === undefined) this.#records.delete(record.id);
+        else this.#records.set(record.id, before);
+      }
+      throw error;
+    }
   }
 
   #byName(name: string): ContainerRecord | undefined {

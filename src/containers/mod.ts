@@ -1,1 +1,5 @@
 export type * from "./contract.ts";
+export { CRASH_POINTS, type CrashPoint } from "./crash-point.ts";
+export { CONFIG_FIELDS, type FieldTreatment, HOST_CONFIG_FIELDS } from "./fields.ts";
+export type { ContainerServiceOptions, StdioRequest, TerminalDriver } from "./room.ts";
+export { createContainerService } from "./service.ts";

@@ -30,6 +30,16 @@ export interface ContainerState {
   Error: string;
   StartedAt: Timestamp;
   FinishedAt: Timestamp;
+  /** Absent without a health check. */
+  Health?: HealthReport;
+}
+
+/** @see reference engine-api Health */
+export interface HealthReport {
+  Status: "starting" | "healthy" | "unhealthy";
+  FailingStreak: number;
+  /** The last five, oldest first. */
+  Log: { Start: Timestamp; End: Timestamp; ExitCode: number; Output: string }[];
 }
 
 /** `GET /containers/{id}/json`, in the newest shape; older shapes are made by the API's table. */

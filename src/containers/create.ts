@@ -1,0 +1,270 @@
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { hostname as hostName } from "node:os";
+import { type Id, NaruError, newId, shortId } from "../base/mod.ts";
+import type { ResolvedImage } from "../images/mod.ts";
+import { buildRuntimeSpec, type RuntimeChoice } from "../runtime/mod.ts";
+import type {
+  ContainerConfig,
+  ContainerCreateBody,
+  HostConfig,
+  NetworkingConfig,
+} from "../spec/mod.ts";
+import type { PreparedVolume } from "../volumes/mod.ts";
+import { checkConfig } from "./config-check.ts";
+import { mergeConfig } from "./config-merge.ts";
+import { crashPoint } from "./crash-point.ts";
+import { checkHostConfig } from "./host-config-check.ts";
+import { planLog } from "./log-config.ts";
+import { planMounts } from "./mounts-plan.ts";
+import { parseContainerName, randomName } from "./name.ts";
+import type { ContainerRecord, RecordedMount } from "./record.ts";
+import { checkRestartPolicy } from "./restart-policy.ts";
+import { containerDir, publish, type Room, rootfsDir } from "./room.ts";
+import { parseSecurityOptions } from "./security-opt.ts";
+import { planSpecInput } from "./spec-input.ts";
+import { ensureBindSource } from "./start-parts.ts";
+
+/** Everything is checked, then everything is written: one row, and the rows of new volumes. */
+export async function createContainer(
+  room: Room,
+  body: ContainerCreateBody,
+  options: { readonly name: string; readonly platform: string },
+): Promise<{ id: string; warnings: string[] }> {
+  const image = room.options.images.resolve(body.Image);
+  using _lease = room.options.images.lease(image.id);
+  const id = newId();
+  const { HostConfig: askedHost, NetworkingConfig: networking, ...asked } = body;
+  const config = completeConfig(mergeConfig(asked, image.containerConfig), askedHost, id);
+  const host = completeHost(room, askedHost);
+  checkAll(room, config, host, networking);
+  checkPlatform(image, options.platform);
+  const planned = planMounts(config, host, (ref) => room.table.find(ref).mounts);
+  for (const one of planned) if (one.type === "bind") await checkBind(one);
+  const { mounts, volumes } = nameVolumes(room, planned);
+  const name =
+    options.name === ""
+      ? randomName((text) => room.table.isNameTaken(text))
+      : parseContainerName(options.name);
+  const record: ContainerRecord = {
+    version: 1,
+    id,
+    name,
+    createdAtNs: room.options.clock.nowNs().toString(),
+    imageId: image.id,
+    chainId: image.chainId,
+    platform: image.config.os,
+    config,
+    hostConfig: host,
+    networking,
+    mounts,
+    runtime: chooseRuntime(room, host.Runtime),
+    state: { kind: "created", error: "", exitCode: 0 },
+    endpoint: null,
+    runNumber: 0,
+    restartCount: 0,
+    stoppedByUser: false,
+  };
+  const warnings = rehearse(room, record);
+  room.table.reserveName(name, id);
+  try {
+    await write(room, record, volumes);
+  } catch (error) {
+    room.table.releaseName(name, id);
+    await room.options.layers.removeWritable(id);
+    throw error;
+  }
+  crashPoint("create.after-commit");
+  publish(room, record, "create");
+  return { id, warnings };
+}
+
+async function write(
+  room: Room,
+  record: ContainerRecord,
+  volumes: readonly PreparedVolume[],
+): Promise<void> {
+  await Promise.all([
+    room.options.layers.createWritable(record.id, record.chainId),
+    mkdir(containerDir(room, record.id), { recursive: true, mode: 0o710 }),
+  ]);
+  crashPoint("create.before-commit");
+  const changes = volumes.flatMap(({ change }) => (change === undefined ? [] : [change]));
+  await room.table.put(record, changes);
+  room.options.volumes.adopt(volumes);
+  for (const { volume, change } of volumes) {
+    if (change === undefined) continue;
+    room.options.events.publish({
+      type: "volume",
+      action: "create",
+      id: volume.name,
+      attributes: { driver: volume.driver },
+    });
+  }
+}
+
+function completeConfig(config: ContainerConfig, host: HostConfig, id: Id): ContainerConfig {
+  if (config.Hostname !== "") return config;
+  const shared = host.NetworkMode === "host" || host.UTSMode === "host";
+  return { ...config, Hostname: shared ? hostName() : shortId(id) };
+}
+
+/** What Docker fills in, so that an inspect shows it. */
+function completeHost(room: Room, host: HostConfig): HostConfig {
+  const { defaults } = room.options;
+  const logType = host.LogConfig.Type === "" ? defaults.logDriver : host.LogConfig.Type;
+  const logOptions =
+    logType === defaults.logDriver && logType !== "none" ? defaults.logOptions : {};
+  return {
+    ...host,
+    NetworkMode: host.NetworkMode === "" ? "default" : host.NetworkMode,
+    RestartPolicy: {
+      ...host.RestartPolicy,
+      Name: host.RestartPolicy.Name === "" ? "no" : host.RestartPolicy.Name,
+    },
+    LogConfig: { Type: logType, Config: { ...logOptions, ...host.LogConfig.Config } },
+    IpcMode: host.IpcMode === "" ? defaults.ipcMode : host.IpcMode,
+    CgroupnsMode: host.CgroupnsMode === "" ? defaults.cgroupnsMode : host.CgroupnsMode,
+    ShmSize: host.ShmSize === 0 ? defaults.shmSizeBytes : host.ShmSize,
+    Runtime: host.Runtime === "" ? defaults.defaultRuntime : host.Runtime,
+  };
+}
+
+function checkAll(
+  room: Room,
+  config: ContainerConfig,
+  host: HostConfig,
+  networking: NetworkingConfig,
+): void {
+  checkConfig(config);
+  checkHostConfig(host);
+  checkRestartPolicy(host.RestartPolicy, host.AutoRemove);
+  planLog(host.LogConfig);
+  const security = parseSecurityOptions(host.SecurityOpt ?? []);
+  if (!["", "unconfined", undefined].includes(security.apparmor) && !hasApparmor()) {
+    throw new NaruError(
+      "unsupported",
+      `HostConfig.SecurityOpt: apparmor=${security.apparmor} needs AppArmor, which this kernel does not have`,
+      { field: "SecurityOpt" },
+    );
+  }
+  room.options.network.checkPorts(host.PortBindings, host.PublishAllPorts);
+  const mode = room.options.network.parseMode(host.NetworkMode);
+  if (mode.kind === "named") {
+    throw new NaruError("not_found", `network ${mode.name} not found`, { field: "NetworkMode" });
+  }
+  if (mode.kind === "container") room.table.find(mode.container);
+  for (const shared of [host.PidMode, host.IpcMode]) {
+    if (shared.startsWith("container:")) room.table.find(shared.slice("container:".length));
+  }
+  checkEndpoints(networking, host.NetworkMode);
+}
+
+function hasApparmor(): boolean {
+  return existsSync("/sys/kernel/security/apparmor");
+}
+
+/** The default networks take no names and no addresses; Docker's words. */
+function checkEndpoints(networking: NetworkingConfig, networkMode: string): void {
+  for (const [name, settings] of Object.entries(networking.EndpointsConfig ?? {})) {
+    const own = name === networkMode || (networkMode === "default" && name === "bridge");
+    if (!own && name !== "default") {
+      throw new NaruError("not_found", `network ${name} not found`, { field: "EndpointsConfig" });
+    }
+    const ipam = settings?.IPAMConfig;
+    if ((ipam?.IPv4Address ?? "") !== "" || (ipam?.IPv6Address ?? "") !== "") {
+      throw new NaruError(
+        "invalid_argument",
+        "user specified IP address is supported on user defined networks only",
+        { field: "EndpointsConfig" },
+      );
+    }
+    if ((settings?.Aliases ?? []).length > 0) {
+      throw new NaruError(
+        "invalid_argument",
+        "network-scoped alias is supported only for containers in user defined networks",
+        { field: "EndpointsConfig" },
+      );
+    }
+    if ((settings?.Links ?? []).length > 0 || Object.keys(settings?.DriverOpts ?? {}).length > 0) {
+      throw new NaruError(
+        "unsupported",
+        `NetworkingConfig.EndpointsConfig.${name}: Links and DriverOpts are not supported`,
+        { field: "EndpointsConfig" },
+      );
+    }
+  }
+}
+
+function checkPlatform(image: ResolvedImage, platform: string): void {
+  if (platform === "") return;
+  const [os = "", architecture] = platform.toLowerCase().split("/");
+  const fits =
+    os === image.config.os &&
+    (architecture === undefined || architecture === image.config.architecture);
+  if (fits) return;
+  const has = `${image.config.os}/${image.config.architecture}`;
+  throw new NaruError(
+    "not_found",
+    `image with reference ${image.repoTags[0] ?? image.id} was found but its platform (${has}) does not match the specified platform (${platform})`,
+  );
+}
+
+/** `--mount` names a missing source at create; `-v` makes it at start. */
+async function checkBind(one: RecordedMount): Promise<void> {
+  if (one.origin === "mounts") await ensureBindSource(one);
+}
+
+function nameVolumes(
+  room: Room,
+  planned: readonly RecordedMount[],
+): { mounts: RecordedMount[]; volumes: PreparedVolume[] } {
+  const volumes = new Map<string, PreparedVolume>();
+  const mounts = planned.map((one) => {
+    if (one.type !== "volume" || one.origin === "volumes-from") return one;
+    const prepared =
+      volumes.get(one.volumeName) ??
+      (one.anonymous
+        ? room.options.volumes.prepareAnonymous()
+        : room.options.volumes.prepare(one.volumeName));
+    volumes.set(prepared.volume.name, prepared);
+    return { ...one, volumeName: prepared.volume.name };
+  });
+  return { mounts, volumes: [...volumes.values()] };
+}
+
+function chooseRuntime(room: Room, name: string): RuntimeChoice {
+  const found = room.options.defaults.runtimes.get(name);
+  if (found === undefined) {
+    throw new NaruError("invalid_argument", `unknown or invalid runtime name: ${name}`, {
+      field: "Runtime",
+    });
+  }
+  return { name, path: found.path, args: found.args };
+}
+
+/** Builds what start will build, with stand-ins for what only a start knows: limits, names, rules. */
+function rehearse(room: Room, record: ContainerRecord): string[] {
+  const { defaults, seccompProfile, host } = room.options;
+  const hostNetwork = record.hostConfig.NetworkMode === "host";
+  const input = planSpecInput(
+    record,
+    {
+      rootfsPath: rootfsDir(room, record.id),
+      user: { uid: 0, gid: 0, additionalGids: [], home: "/" },
+      mounts: [],
+      namespaces: {
+        pid: "own",
+        network: hostNetwork ? "host" : "own",
+        ipc: record.hostConfig.IpcMode === "host" ? "host" : "own",
+        uts: record.hostConfig.UTSMode === "host" ? "host" : "own",
+        cgroup: "own",
+      },
+      shm: { kind: "none" },
+    },
+    defaults,
+    seccompProfile,
+  );
+  // The profile was parsed; deciding its conditions is for the start.
+  return [...buildRuntimeSpec({ ...input, seccomp: undefined }, host).warnings];
+}

@@ -1,0 +1,76 @@
+import { digestHex } from "../base/mod.ts";
+import type { ContainerSummary, EndpointSettings, PortSummary } from "../spec/mod.ts";
+import { commandOf } from "./config-merge.ts";
+import { mountView } from "./inspect-view.ts";
+import type { ContainerRecord } from "./record.ts";
+import { statusWord } from "./state.ts";
+import { statusText } from "./status-text.ts";
+
+export interface ListFacts {
+  readonly nowNs: bigint;
+  /** "" without a check. */
+  readonly health: string;
+  /** Does the typed reference still name the container's image? */
+  readonly imageName: string;
+  readonly networks: Record<string, EndpointSettings>;
+  readonly dataDirOfVolume: (name: string) => string;
+  readonly size: { readonly rwBytes: number; readonly rootBytes: number } | undefined;
+}
+
+const NS_PER_S = 1_000_000_000n;
+
+/** One element of `GET /containers/json`. */
+export function listView(record: ContainerRecord, facts: ListFacts): ContainerSummary {
+  const { hostConfig: host } = record;
+  const annotations = host.Annotations ?? {};
+  return {
+    Id: record.id,
+    Names: [`/${record.name}`],
+    Image: facts.imageName,
+    ImageID: record.imageId,
+    Command: commandText(commandOf(record.config)),
+    Created: Number(BigInt(record.createdAtNs) / NS_PER_S),
+    Ports: portsView(record),
+    ...(facts.size === undefined
+      ? {}
+      : { SizeRw: facts.size.rwBytes, SizeRootFs: facts.size.rootBytes }),
+    Labels: record.config.Labels ?? {},
+    State: statusWord(record.state),
+    Status: statusText(record.state, facts.nowNs, facts.health),
+    HostConfig: {
+      NetworkMode: host.NetworkMode,
+      ...(Object.keys(annotations).length === 0 ? {} : { Annotations: annotations }),
+    },
+    NetworkSettings: { Networks: facts.networks },
+    Mounts: record.mounts
+      .filter((one) => one.origin !== "tmpfs")
+      .map((one) => mountView(one, facts.dataDirOfVolume)),
+  };
+}
+
+/** Words with blanks are quoted, as Docker shows them. */
+function commandText(words: readonly string[]): string {
+  const [first = "", ...rest] = words;
+  return [first, ...rest.map((word) => (word.includes(" ") ? `'${word}'` : word))].join(" ");
+}
+
+function portsView(record: ContainerRecord): PortSummary[] {
+  if (record.state.kind !== "running" || record.endpoint === null) return [];
+  return Object.keys(record.config.ExposedPorts ?? {}).flatMap((port) => {
+    const [number = "", protocol = "tcp"] = port.split("/");
+    const [first, last = first] = number.split("-").map(Number) as [number, number?];
+    return Array.from({ length: last - first + 1 }, (_, index) => ({
+      PrivatePort: first + index,
+      Type: protocol,
+    }));
+  });
+}
+
+/** The reference that was typed, or the short form of the id when its tag has moved on. */
+export function shownImageName(
+  record: ContainerRecord,
+  find: (name: string) => string | undefined,
+): string {
+  const typed = record.config.Image;
+  return find(typed) === record.imageId ? typed : `sha256:${digestHex(record.imageId)}`;
+}

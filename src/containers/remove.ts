@@ -1,0 +1,106 @@
+import { rm } from "node:fs/promises";
+import { NaruError } from "../base/mod.ts";
+import type { Change } from "../storage/mod.ts";
+import { crashPoint } from "./crash-point.ts";
+import { finishExit, undoRun } from "./exit.ts";
+import type { ContainerRecord } from "./record.ts";
+import { cancelRestart } from "./restart.ts";
+import { bundleDir, containerDir, publish, type Room } from "./room.ts";
+import { lastExit } from "./state.ts";
+
+/** Work that is done after the answer: the writable layer, the log, the anonymous volumes. */
+export const REMOVAL_WORK: string = "container-files";
+
+interface RemovalWork {
+  readonly id: string;
+  readonly volumes: readonly string[];
+}
+
+/** Registers the second half of removals; before the work queue is started. */
+export function handleRemovalWork(room: Room): void {
+  room.options.work.handle(REMOVAL_WORK, async (payload) => {
+    const { id, volumes } = payload as RemovalWork;
+    await room.options.layers.removeWritable(id);
+    await rm(containerDir(room, id), { recursive: true, force: true });
+    await rm(bundleDir(room, id), { recursive: true, force: true });
+    for (const name of volumes) {
+      if (room.options.volumes.get(name) === undefined) await room.options.volumes.removeData(name);
+    }
+  });
+}
+
+/**
+ * First half of a removal, in the queue: what runs is gone from the kernel, the row and the name
+ * are gone from the database, and the rest is durably queued. Throws conflict while it runs.
+ */
+export async function removeContainer(
+  room: Room,
+  id: string,
+  options: { readonly force: boolean; readonly volumes: boolean },
+): Promise<void> {
+  const before = room.table.must(id);
+  if (room.removing.has(id)) throw alreadyRemoving(id);
+  if (before.state.kind === "running") throw stillRunning(before);
+  room.removing.add(id);
+  try {
+    await finishExit(room, id);
+    cancelRestart(room, id);
+    // After an engine restart a stopped container has nothing left to undo; a crash may have.
+    if (room.live.has(id) || before.state.kind === "starting") await undoRun(room, id);
+    const volumes = options.volumes ? ownVolumes(room, before) : [];
+    const { item, change } = room.options.work.prepare(REMOVAL_WORK, { id, volumes });
+    const also: Change[] = [
+      change,
+      ...room.execs.removalChanges(id),
+      ...room.options.volumes.removalChanges(volumes),
+    ];
+    crashPoint("remove.before-commit");
+    const record = room.table.must(id);
+    await room.table.remove(id, also);
+    crashPoint("remove.after-commit");
+    room.options.volumes.forget(volumes);
+    forget(room, id);
+    publish(room, record, "destroy");
+    const exitCode = lastExit(record.state)?.exitCode ?? 0;
+    room.waiters.removed(id, { exitCode, error: undefined });
+    room.options.work.submit(item);
+  } finally {
+    room.removing.delete(id);
+  }
+}
+
+/** Everything that this process remembers of a container. */
+function forget(room: Room, id: string): void {
+  room.execs.forgetContainer(id);
+  room.live.delete(id);
+  room.logs.get(id)?.ended();
+  room.logs.delete(id);
+  room.restarts.delete(id);
+  room.health.forget(id);
+  for (const waiting of room.pending.get(id) ?? []) waiting.abandoned();
+  room.pending.delete(id);
+}
+
+/** Anonymous volumes made for this container that no other one mounts. */
+function ownVolumes(room: Room, record: ContainerRecord): string[] {
+  const names = record.mounts.filter((one) => one.anonymous).map((one) => one.volumeName);
+  if (names.length === 0) return [];
+  const used = new Set<string>();
+  for (const other of room.table.all()) {
+    if (other.id === record.id) continue;
+    for (const one of other.mounts) used.add(one.volumeName);
+  }
+  return names.filter((name) => !used.has(name));
+}
+
+export function alreadyRemoving(id: string): NaruError {
+  return new NaruError("conflict", `removal of container ${id} is already in progress`);
+}
+
+export function stillRunning(record: ContainerRecord): NaruError {
+  const paused = record.state.kind === "running" && record.state.paused;
+  const advice = paused
+    ? "container is paused and must be unpaused first"
+    : "container is running: stop the container before removing or force remove";
+  return new NaruError("conflict", `cannot remove container "${record.name}": ${advice}`);
+}

@@ -1,0 +1,152 @@
+import { join } from "node:path";
+import type { Clock, KeyedQueue } from "../base/mod.ts";
+import type { EventBus } from "../events/mod.ts";
+import type { ImageService } from "../images/mod.ts";
+import type { NetworkService } from "../network/mod.ts";
+import type { Logger } from "../observe/mod.ts";
+import type {
+  ContainerLog,
+  ContainerMonitor,
+  ContainerPaths,
+  HostFacts,
+  LogLimits,
+  SeccompProfile,
+  StdinMode,
+  StdioHub,
+} from "../runtime/mod.ts";
+import type { RuntimeProcess } from "../spec/mod.ts";
+import type { LayerStore, Metadata, WorkQueue } from "../storage/mod.ts";
+import type { VolumeStore } from "../volumes/mod.ts";
+import type { ContainerTable } from "./container-table.ts";
+import type { ContainerDefaults } from "./contract.ts";
+import type { ExecTable } from "./exec-table.ts";
+import type { HealthChecks } from "./health.ts";
+import type { ContainerRecord } from "./record.ts";
+import type { ExitInfo } from "./state.ts";
+import type { Waiters } from "./waiters.ts";
+
+/** What the composition root hands in. */
+export interface ContainerServiceOptions {
+  readonly metadata: Metadata;
+  readonly work: WorkQueue;
+  readonly layers: LayerStore;
+  readonly images: ImageService;
+  readonly network: NetworkService;
+  readonly monitor: ContainerMonitor;
+  readonly events: EventBus;
+  readonly volumes: VolumeStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly defaults: ContainerDefaults;
+  readonly terminals: TerminalDriver;
+  readonly host: HostFacts;
+  /** The built-in profile. */
+  readonly seccompProfile: SeccompProfile;
+  /** `containers/` under the data root. */
+  readonly dataDir: string;
+  /** The run root: `bundles/` and `execs/` are made in it. */
+  readonly runDir: string;
+}
+
+/** The runtime room's free functions, so that tests can put others in their place. */
+export interface TerminalDriver {
+  connectStdio(request: StdioRequest): Promise<StdioHub>;
+  openLog(request: { readonly path: string; readonly limits: LogLimits }): ContainerLog;
+  resize(bundleDir: string, size: { rows: number; columns: number }): Promise<void>;
+}
+
+export interface StdioRequest {
+  readonly bundleDir: string;
+  readonly terminal: boolean;
+  readonly stdin: StdinMode;
+  /** undefined: `none`, there is no spool to lag on. */
+  readonly log: ContainerLog | undefined;
+}
+
+/** What only this engine process knows of a running container. */
+export interface LiveRun {
+  readonly hub: StdioHub;
+  /** For execs. */
+  readonly process: RuntimeProcess;
+  /** Resolves when the run has ended and its state says so. */
+  readonly exited: Promise<ExitInfo>;
+  /** The second half of an exit, once it has begun. */
+  cleaning: Promise<void> | undefined;
+}
+
+/** A client that attached before the start. */
+export interface PendingAttachment {
+  connected(hub: StdioHub): void;
+  abandoned(): void;
+}
+
+/** What the parts of this folder share. */
+export interface Room {
+  readonly options: ContainerServiceOptions;
+  readonly table: ContainerTable;
+  readonly execs: ExecTable;
+  /** One writer per container. */
+  readonly queue: KeyedQueue<string>;
+  readonly waiters: Waiters;
+  readonly health: HealthChecks;
+  readonly live: Map<string, LiveRun>;
+  readonly pending: Map<string, Set<PendingAttachment>>;
+  readonly logs: Map<string, ContainerLog>;
+  /** Removals that have begun. */
+  readonly removing: Set<string>;
+  /** Timers of restart policies, by container. */
+  readonly restarts: Map<string, { readonly cancel: () => void; readonly delayMs: number }>;
+  /** Images that a create is using. */
+  closing: boolean;
+}
+
+export function bundleDir(room: Room, id: string): string {
+  return join(room.options.runDir, "bundles", id);
+}
+
+export function rootfsDir(room: Room, id: string): string {
+  return join(bundleDir(room, id), "rootfs");
+}
+
+/** `containers/<id>/` on the data root. */
+export function containerDir(room: Room, id: string): string {
+  return join(room.options.dataDir, id);
+}
+
+export function pathsOf(room: Room, record: ContainerRecord): ContainerPaths {
+  return {
+    bundleDir: bundleDir(room, record.id),
+    persistDir: join(containerDir(room, record.id), `run-${record.runNumber}`),
+    logPath: logPathOf(room, record),
+  };
+}
+
+export function logPathOf(room: Room, record: ContainerRecord): string {
+  if (record.hostConfig.LogConfig.Type === "none") return "";
+  return join(containerDir(room, record.id), "container.log");
+}
+
+export function stdinMode(record: ContainerRecord): StdinMode {
+  if (!record.config.OpenStdin) return "closed";
+  return record.config.StdinOnce ? "once" : "open";
+}
+
+/** Says what happened to a container, with the attributes that Docker gives: labels, image, name. */
+export function publish(
+  room: Room,
+  record: ContainerRecord,
+  action: string,
+  more: Readonly<Record<string, string>> = {},
+): void {
+  room.options.events.publish({
+    type: "container",
+    action,
+    id: record.id,
+    attributes: {
+      ...record.config.Labels,
+      image: record.config.Image,
+      name: record.name,
+      ...more,
+    },
+  });
+}

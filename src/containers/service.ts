@@ -1,0 +1,300 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { KeyedQueue, NaruError } from "../base/mod.ts";
+import { attachContainer } from "./attach.ts";
+import { ContainerTable } from "./container-table.ts";
+import type { ContainerListOptions, ContainerService, StopOptions } from "./contract.ts";
+import { createContainer } from "./create.ts";
+import { createExec, inspectExec, type RunningExecs, resizeExec, startExec } from "./exec.ts";
+import { ExecTable } from "./exec-table.ts";
+import { HealthChecks } from "./health.ts";
+import { compileListFilters, compilePruneFilters, type Filters } from "./list-filter.ts";
+import { readLogs, rotateRegularly } from "./logs.ts";
+import { parseContainerName } from "./name.ts";
+import type { ContainerRecord } from "./record.ts";
+import { recoverAll, recoverExec } from "./recovery.ts";
+import { alreadyRemoving, handleRemovalWork, removeContainer, stillRunning } from "./remove.ts";
+import { cancelRestart } from "./restart.ts";
+import { bundleDir, type ContainerServiceOptions, publish, type Room } from "./room.ts";
+import { startContainer } from "./start.ts";
+import { isRunning, lastExit, statusWord } from "./state.ts";
+import { killContainer, notRunning, setPaused, stopContainer } from "./stop.ts";
+import { inspectOf, listFilterContext, sizeOf, summaryOf } from "./views.ts";
+import { Waiters } from "./waiters.ts";
+
+/** Registers its work with the queue; call `recover` before the first request. */
+export async function createContainerService(
+  options: ContainerServiceOptions,
+): Promise<ContainerService> {
+  await Promise.all([
+    mkdir(options.dataDir, { recursive: true, mode: 0o710 }),
+    mkdir(join(options.runDir, "bundles"), { recursive: true, mode: 0o700 }),
+    mkdir(join(options.runDir, "execs"), { recursive: true, mode: 0o700 }),
+  ]);
+  const room: Room = {
+    options,
+    table: new ContainerTable(options.metadata),
+    execs: new ExecTable(options.metadata, (error) => {
+      options.logger.error("writing an exec", { error });
+    }),
+    queue: new KeyedQueue(),
+    waiters: new Waiters(),
+    health: new HealthChecks(),
+    live: new Map(),
+    pending: new Map(),
+    logs: new Map(),
+    removing: new Set(),
+    restarts: new Map(),
+    closing: false,
+  };
+  room.health.attachTo(room);
+  handleRemovalWork(room);
+  return new Service(room);
+}
+
+/** Decodes references, queues what writes, and hands on. */
+class Service implements ContainerService {
+  readonly #room: Room;
+  readonly #running: RunningExecs = new Map();
+  readonly #stopRotation: () => void;
+
+  constructor(room: Room) {
+    this.#room = room;
+    this.#stopRotation = rotateRegularly(room);
+  }
+
+  create: ContainerService["create"] = (body, options) =>
+    createContainer(this.#room, body, options);
+
+  start: ContainerService["start"] = (ref) =>
+    this.#write(ref, (id) => startContainer(this.#room, id, { byUser: true }));
+
+  stop: ContainerService["stop"] = (ref, options) =>
+    this.#write(ref, (id) => stopContainer(this.#room, id, options));
+
+  restart: ContainerService["restart"] = (ref, options) =>
+    this.#write(ref, async (id) => {
+      await this.#stopIfRunning(id, options);
+      await startContainer(this.#room, id, { byUser: true });
+      publish(this.#room, this.#room.table.must(id), "restart");
+    });
+
+  kill: ContainerService["kill"] = async (ref, signal) => {
+    await killContainer(this.#room, this.#find(ref).id, signal);
+  };
+
+  pause: ContainerService["pause"] = (ref) =>
+    this.#write(ref, (id) => setPaused(this.#room, id, true));
+
+  unpause: ContainerService["unpause"] = (ref) =>
+    this.#write(ref, (id) => setPaused(this.#room, id, false));
+
+  rename: ContainerService["rename"] = (ref, newName) =>
+    this.#write(ref, async (id) => {
+      const { table } = this.#room;
+      if (newName === "") {
+        throw new NaruError("invalid_argument", "Neither old nor new names may be empty");
+      }
+      const name = parseContainerName(newName);
+      const before = table.must(id);
+      if (before.name === name) {
+        throw new NaruError(
+          "invalid_argument",
+          "Renaming a container with the same name as its current name",
+        );
+      }
+      table.reserveName(name, id);
+      try {
+        await table.update(id, (now) => ({ ...now, name }));
+      } catch (error) {
+        table.releaseName(name, id);
+        throw error;
+      }
+      table.releaseName(before.name, id);
+      publish(this.#room, table.must(id), "rename", { oldName: `/${before.name}` });
+    });
+
+  remove: ContainerService["remove"] = async (ref, options) => {
+    const record = this.#find(ref);
+    const { id } = record;
+    if (this.#room.removing.has(id)) throw alreadyRemoving(id);
+    if (isRunning(record.state)) {
+      if (!options.force) throw stillRunning(record);
+      await killContainer(this.#room, id, "SIGKILL").catch((error: unknown) => {
+        if (this.#room.table.get(id)?.state.kind === "running") throw error;
+      });
+    }
+    await this.#room.queue.run(id, async () => {
+      // A container with AutoRemove is gone by its own exit.
+      if (this.#room.table.get(id) === undefined) return;
+      await removeContainer(this.#room, id, options);
+    });
+  };
+
+  prune: ContainerService["prune"] = async (filters: Filters) => {
+    const nowNs = this.#room.options.clock.nowNs();
+    const fits = compilePruneFilters(filters, nowNs);
+    const stopped = [...this.#room.table.all()].filter(
+      ({ state }) => state.kind === "created" || state.kind === "exited",
+    );
+    const deleted: string[] = [];
+    let freedBytes = 0;
+    for (const record of stopped.filter(fits)) {
+      try {
+        const size = await sizeOf(this.#room, record);
+        await this.remove(record.id, { force: false, volumes: false });
+        deleted.push(record.id);
+        freedBytes += size.rwBytes;
+      } catch (error) {
+        this.#room.options.logger.warn("prune", { id: record.id, error });
+      }
+    }
+    this.#room.options.events.publish({
+      type: "container",
+      action: "prune",
+      id: "",
+      attributes: { reclaimed: String(freedBytes) },
+    });
+    return { deleted, freedBytes };
+  };
+
+  wait: ContainerService["wait"] = async (ref, condition, signal) => {
+    const record = this.#find(ref);
+    const { state } = record;
+    const settled = state.kind === "created" || state.kind === "exited";
+    if (condition === "not-running" && settled) {
+      const exitCode = lastExit(state)?.exitCode ?? 0;
+      return { result: Promise.resolve({ exitCode, error: undefined }) };
+    }
+    return { result: this.#room.waiters.add(record.id, condition, signal) };
+  };
+
+  attach: ContainerService["attach"] = (ref, client, options) =>
+    attachContainer(this.#room, this.#find(ref), client, options);
+
+  resize: ContainerService["resize"] = async (ref, size) => {
+    const record = this.#find(ref);
+    if (!isRunning(record.state)) throw notRunning(record);
+    if (!record.config.Tty) return; // nothing has a size
+    await this.#room.options.terminals.resize(bundleDir(this.#room, record.id), size);
+    publish(this.#room, record, "resize", {
+      height: String(size.rows),
+      width: String(size.columns),
+    });
+  };
+
+  logs: ContainerService["logs"] = async (ref, options) => {
+    const record = this.#find(ref);
+    return { tty: record.config.Tty, entries: readLogs(this.#room, record, options) };
+  };
+
+  inspect: ContainerService["inspect"] = (ref, options) =>
+    inspectOf(this.#room, this.#find(ref), options);
+
+  list: ContainerService["list"] = async (options: ContainerListOptions) => {
+    const fits = compileListFilters(options.filters, listFilterContext(this.#room));
+    const byStatus = ["status", "exited", "before", "since"].some(
+      (key) => (options.filters.get(key) ?? []).length > 0,
+    );
+    const all = options.all || options.limit > 0 || byStatus;
+    const chosen = [...this.#room.table.all()]
+      .filter(
+        (record) => all || ["running", "paused", "restarting"].includes(statusWord(record.state)),
+      )
+      .filter(fits)
+      .sort((a, b) => (BigInt(a.createdAtNs) < BigInt(b.createdAtNs) ? 1 : -1));
+    const shown = options.limit > 0 ? chosen.slice(0, options.limit) : chosen;
+    const nowNs = this.#room.options.clock.nowNs();
+    return Promise.all(
+      shown.map(async (record) =>
+        summaryOf(
+          this.#room,
+          record,
+          nowNs,
+          options.size ? await sizeOf(this.#room, record) : undefined,
+        ),
+      ),
+    );
+  };
+
+  isTty: ContainerService["isTty"] = (ref) => this.#find(ref).config.Tty;
+
+  counts: ContainerService["counts"] = () => {
+    const counts = { running: 0, paused: 0, stopped: 0 };
+    for (const { state } of this.#room.table.all()) {
+      if (state.kind === "running" && state.paused) counts.paused += 1;
+      else if (state.kind === "running" || state.kind === "restarting") counts.running += 1;
+      else counts.stopped += 1;
+    }
+    return counts;
+  };
+
+  usersOfImage: ContainerService["usersOfImage"] = (id) => {
+    const users: { containerId: string; running: boolean }[] = [];
+    for (const record of this.#room.table.all()) {
+      if (record.imageId !== id) continue;
+      users.push({ containerId: record.id, running: isRunning(record.state) });
+    }
+    return users;
+  };
+
+  execCreate: ContainerService["execCreate"] = async (ref, body) =>
+    createExec(this.#room, ref, body);
+
+  execStart: ContainerService["execStart"] = (execId, options, client) =>
+    startExec(this.#room, this.#running, execId, options, client);
+
+  execResize: ContainerService["execResize"] = (execId, size) =>
+    resizeExec(this.#room, this.#running, execId, size);
+
+  execInspect: ContainerService["execInspect"] = (execId) => {
+    const record = this.#room.execs.find(execId);
+    // One that a former engine started: its monitor may have written its code since.
+    if (record.state.kind === "running" && record.state.pid > 0 && !this.#running.has(execId)) {
+      recoverExec(this.#room, record);
+    }
+    return inspectExec(this.#room.execs.find(execId));
+  };
+
+  execInfo: ContainerService["execInfo"] = (execId) => {
+    const record = this.#room.execs.find(execId);
+    return { tty: record.tty, attachStdin: record.attachStdin, detachKeys: record.detachKeys };
+  };
+
+  recover: ContainerService["recover"] = () => recoverAll(this.#room);
+
+  close: ContainerService["close"] = async () => {
+    const room = this.#room;
+    this.#stopRotation();
+    room.health.close();
+    for (const id of room.restarts.keys()) cancelRestart(room, id);
+    await room.queue.idle();
+    room.closing = true;
+    for (const { hub } of room.live.values()) hub.close();
+  };
+
+  #find(ref: string): ContainerRecord {
+    return this.#room.table.find(ref);
+  }
+
+  #write(ref: string, task: (id: string) => Promise<void>): Promise<void> {
+    let id: string;
+    try {
+      id = this.#find(ref).id;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#room.queue.run(id, () => {
+      this.#room.table.must(id); // it may be gone by the time its turn comes
+      return task(id);
+    });
+  }
+
+  async #stopIfRunning(id: string, options: StopOptions): Promise<void> {
+    try {
+      await stopContainer(this.#room, id, options);
+    } catch (error) {
+      if (!(error instanceof NaruError) || error.kind !== "not_modified") throw error;
+    }
+  }
+}

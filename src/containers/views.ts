@@ -1,0 +1,86 @@
+import type { ContainerInspect, ContainerSummary, EndpointSettings } from "../spec/mod.ts";
+import { emptyEndpoint, inspectView } from "./inspect-view.ts";
+import type { FilterContext } from "./list-filter.ts";
+import { listView, shownImageName } from "./list-view.ts";
+import type { ContainerRecord } from "./record.ts";
+import { bundleDir, logPathOf, type Room, rootfsDir } from "./room.ts";
+import { networkModeOf } from "./start-parts.ts";
+
+export interface ContainerSize {
+  readonly rwBytes: number;
+  readonly rootBytes: number;
+}
+
+/** Bytes written by the container, and with its image's layers. */
+export async function sizeOf(room: Room, record: ContainerRecord): Promise<ContainerSize> {
+  const { layers } = room.options;
+  const rwBytes = await layers.writableSizeBytes(record.id);
+  let rootBytes = rwBytes;
+  let chainId = record.chainId;
+  while (chainId !== null) {
+    const layer = layers.get(chainId);
+    if (layer === undefined) break;
+    rootBytes += layer.sizeBytes;
+    chainId = layer.parent;
+  }
+  return { rwBytes, rootBytes };
+}
+
+/** The networks that a container is on, or will be on once it runs. */
+function networksOf(room: Room, record: ContainerRecord): Record<string, EndpointSettings> {
+  const { network } = room.options;
+  if (record.state.kind === "running" && record.endpoint !== null) {
+    return { [record.endpoint.networkName]: network.endpointSettings(record.endpoint) };
+  }
+  const mode = networkModeOf(room, record);
+  if (mode.kind === "container" || mode.kind === "named") return {};
+  const id = network.networkByName(mode.kind)?.id ?? "";
+  // Before the first start Docker knows the name only.
+  const known = record.state.kind === "running" ? id : record.runNumber === 0 ? "" : id;
+  return { [mode.kind]: emptyEndpoint(known) };
+}
+
+export async function inspectOf(
+  room: Room,
+  record: ContainerRecord,
+  options: { readonly size: boolean },
+): Promise<ContainerInspect> {
+  const { layers, volumes } = room.options;
+  return inspectView(record, {
+    bundleDir: bundleDir(room, record.id),
+    logPath: logPathOf(room, record),
+    driverName: layers.driverName,
+    driverData: layers.describe(record.id, rootfsDir(room, record.id)),
+    execIds: room.execs.idsOf(record.id),
+    health: room.health.stateOf(record.id),
+    networks: networksOf(room, record),
+    dataDirOfVolume: volumes.dataDir,
+    size: options.size ? await sizeOf(room, record) : undefined,
+  });
+}
+
+export function summaryOf(
+  room: Room,
+  record: ContainerRecord,
+  nowNs: bigint,
+  size: ContainerSize | undefined,
+): ContainerSummary {
+  return listView(record, {
+    nowNs,
+    health: room.health.stateOf(record.id)?.Status ?? "",
+    imageName: shownImageName(record, (name) => room.options.images.find(name)?.id),
+    networks: networksOf(room, record),
+    dataDirOfVolume: room.options.volumes.dataDir,
+    size,
+  });
+}
+
+export function listFilterContext(room: Room): FilterContext {
+  return {
+    find: (ref) => room.table.find(ref),
+    healthOf: (record) => room.health.stateOf(record.id)?.Status ?? "none",
+    imageId: (name) => room.options.images.find(name)?.id,
+    networksOf: (record) =>
+      Object.entries(networksOf(room, record)).map(([name, { NetworkID: id }]) => ({ id, name })),
+  };
+}
