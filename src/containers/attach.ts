@@ -70,7 +70,7 @@ async function replay(
   untilNs: bigint,
 ): Promise<void> {
   if (record.hostConfig.LogConfig.Type === "none" || (!client.stdout && !client.stderr)) return;
-  const entries = readLogs(room, record, {
+  const entries = await readLogs(room, record, {
     stdout: client.stdout,
     stderr: client.stderr,
     follow: false,

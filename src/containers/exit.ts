@@ -5,6 +5,7 @@ import { umountDetached } from "../linux/mod.ts";
 import type { ExitRecord, MonitorHandle, StdioHub } from "../runtime/mod.ts";
 import type { RuntimeProcess } from "../spec/mod.ts";
 import { crashPoint } from "./crash-point.ts";
+import { endLog } from "./logs.ts";
 import type { ContainerRecord } from "./record.ts";
 import { removeContainer } from "./remove.ts";
 import { scheduleRestart } from "./restart.ts";
@@ -79,7 +80,7 @@ export function recordExit(
     execDuration: (ranNs / NS_PER_S).toString(),
   });
   room.health.stopped(id);
-  room.logs.get(id)?.ended();
+  endLog(room, id);
   room.waiters.exited(id, { exitCode: exit.exitCode, error: undefined });
   return info;
 }

@@ -7,27 +7,42 @@ import { bundleDir, logPathOf, type Room } from "./room.ts";
 const ROTATION_CHECK_MS = 5_000; // a container that writes 100 MB/s is 25 segments over by then
 
 /** The log of a container, opened once; undefined for `none`. */
-export function openLog(room: Room, record: ContainerRecord): ContainerLog | undefined {
+export async function openLog(
+  room: Room,
+  record: ContainerRecord,
+): Promise<ContainerLog | undefined> {
   const existing = room.logs.get(record.id);
   if (existing !== undefined) return existing;
   const { limits } = planLog(record.hostConfig.LogConfig);
   if (limits === undefined) return undefined;
-  const log = room.options.terminals.openLog({ path: logPathOf(room, record), limits });
+  const log = room.options.terminals.openLog(logPathOf(room, record), limits);
   room.logs.set(record.id, log);
-  if (record.state.kind !== "running" && record.state.kind !== "starting") log.ended();
-  return log;
+  try {
+    return await log;
+  } catch (error) {
+    room.logs.delete(record.id);
+    throw error;
+  }
+}
+
+/** Followers finish at the end of the file. */
+export function endLog(room: Room, id: string): void {
+  room.logs.get(id)?.then(
+    (log) => log.ended(),
+    () => undefined, // whoever opened it was told
+  );
 }
 
 /** Throws invalid_argument when neither stream is asked for, unsupported for `none`. */
-export function readLogs(
+export async function readLogs(
   room: Room,
   record: ContainerRecord,
   options: LogReadOptions,
-): AsyncIterable<LogEntry> {
+): Promise<AsyncIterable<LogEntry>> {
   if (!options.stdout && !options.stderr) {
     throw new NaruError("invalid_argument", "Bad parameters: you must choose at least one stream");
   }
-  const log = openLog(room, record);
+  const log = await openLog(room, record);
   if (log === undefined) {
     throw new NaruError("unsupported", "configured logging driver does not support reading");
   }
@@ -54,7 +69,8 @@ export function rotateRegularly(room: Room): () => void {
 async function rotateAll(room: Room): Promise<void> {
   for (const id of room.live.keys()) {
     try {
-      await room.logs.get(id)?.rotateIfNeeded(bundleDir(room, id));
+      const log = await room.logs.get(id);
+      await log?.rotateIfNeeded(bundleDir(room, id));
     } catch (error) {
       room.options.logger.error("rotating a log", { id, error });
     }

@@ -115,13 +115,12 @@ async function endedWithoutRecord(room: Room, record: ContainerRecord, why: stri
 /** The container runs: connect to it again and wait for its end. */
 async function adopt(room: Room, record: ContainerRecord, handle: MonitorHandle): Promise<void> {
   const { id } = record;
-  const log = openLog(room, record);
+  const log = await openLog(room, record);
   log?.started();
-  const hub = await room.options.terminals.connectStdio({
-    bundleDir: bundleDir(room, id),
+  const hub = await room.options.terminals.connectStdio(bundleDir(room, id), {
     terminal: record.config.Tty,
     stdin: stdinMode(record),
-    log,
+    log: undefined,
   });
   const process = await readProcess(bundleDir(room, id));
   watchExit(room, id, { handle, hub, process });

@@ -3,6 +3,7 @@ import { NaruError } from "../base/mod.ts";
 import type { Change } from "../storage/mod.ts";
 import { crashPoint } from "./crash-point.ts";
 import { finishExit, undoRun } from "./exit.ts";
+import { endLog } from "./logs.ts";
 import type { ContainerRecord } from "./record.ts";
 import { cancelRestart } from "./restart.ts";
 import { bundleDir, containerDir, publish, type Room } from "./room.ts";
@@ -73,7 +74,7 @@ export async function removeContainer(
 function forget(room: Room, id: string): void {
   room.execs.forgetContainer(id);
   room.live.delete(id);
-  room.logs.get(id)?.ended();
+  endLog(room, id);
   room.logs.delete(id);
   room.restarts.delete(id);
   room.health.forget(id);

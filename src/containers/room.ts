@@ -9,7 +9,6 @@ import type {
   ContainerMonitor,
   ContainerPaths,
   HostFacts,
-  LogLimits,
   SeccompProfile,
   StdinMode,
   StdioHub,
@@ -23,6 +22,7 @@ import type { ExecTable } from "./exec-table.ts";
 import type { HealthChecks } from "./health.ts";
 import type { ContainerRecord } from "./record.ts";
 import type { ExitInfo } from "./state.ts";
+import type { TerminalDriver } from "./terminals.ts";
 import type { Waiters } from "./waiters.ts";
 
 /** What the composition root hands in. */
@@ -38,29 +38,15 @@ export interface ContainerServiceOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly defaults: ContainerDefaults;
-  readonly terminals: TerminalDriver;
   readonly host: HostFacts;
+  /** The runtime room's own unless a test gives another. */
+  readonly terminals: TerminalDriver;
   /** The built-in profile. */
   readonly seccompProfile: SeccompProfile;
   /** `containers/` under the data root. */
   readonly dataDir: string;
   /** The run root: `bundles/` and `execs/` are made in it. */
   readonly runDir: string;
-}
-
-/** The runtime room's free functions, so that tests can put others in their place. */
-export interface TerminalDriver {
-  connectStdio(request: StdioRequest): Promise<StdioHub>;
-  openLog(request: { readonly path: string; readonly limits: LogLimits }): ContainerLog;
-  resize(bundleDir: string, size: { rows: number; columns: number }): Promise<void>;
-}
-
-export interface StdioRequest {
-  readonly bundleDir: string;
-  readonly terminal: boolean;
-  readonly stdin: StdinMode;
-  /** undefined: `none`, there is no spool to lag on. */
-  readonly log: ContainerLog | undefined;
 }
 
 /** What only this engine process knows of a running container. */
@@ -91,12 +77,12 @@ export interface Room {
   readonly health: HealthChecks;
   readonly live: Map<string, LiveRun>;
   readonly pending: Map<string, Set<PendingAttachment>>;
-  readonly logs: Map<string, ContainerLog>;
+  readonly logs: Map<string, Promise<ContainerLog>>;
   /** Removals that have begun. */
   readonly removing: Set<string>;
   /** Timers of restart policies, by container. */
   readonly restarts: Map<string, { readonly cancel: () => void; readonly delayMs: number }>;
-  /** Images that a create is using. */
+  /** Exits seen from now on are left for the next engine. */
   closing: boolean;
 }
 

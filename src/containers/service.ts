@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { KeyedQueue, NaruError } from "../base/mod.ts";
+import { DEFAULT_SECCOMP_PROFILE } from "../runtime/mod.ts";
 import { attachContainer } from "./attach.ts";
 import { ContainerTable } from "./container-table.ts";
 import type { ContainerListOptions, ContainerService, StopOptions } from "./contract.ts";
@@ -19,13 +20,23 @@ import { bundleDir, type ContainerServiceOptions, publish, type Room } from "./r
 import { startContainer } from "./start.ts";
 import { isRunning, lastExit, statusWord } from "./state.ts";
 import { killContainer, notRunning, setPaused, stopContainer } from "./stop.ts";
+import { createTerminalDriver } from "./terminals.ts";
 import { inspectOf, listFilterContext, sizeOf, summaryOf } from "./views.ts";
 import { Waiters } from "./waiters.ts";
 
+/** What must be given; the rest is the runtime room's own. */
+export type ContainerServiceSetup = Omit<ContainerServiceOptions, "terminals" | "seccompProfile"> &
+  Partial<Pick<ContainerServiceOptions, "terminals" | "seccompProfile">>;
+
 /** Registers its work with the queue; call `recover` before the first request. */
 export async function createContainerService(
-  options: ContainerServiceOptions,
+  setup: ContainerServiceSetup,
 ): Promise<ContainerService> {
+  const options: ContainerServiceOptions = {
+    terminals: createTerminalDriver(setup.clock, setup.logger),
+    seccompProfile: DEFAULT_SECCOMP_PROFILE,
+    ...setup,
+  };
   await Promise.all([
     mkdir(options.dataDir, { recursive: true, mode: 0o710 }),
     mkdir(join(options.runDir, "bundles"), { recursive: true, mode: 0o700 }),
@@ -176,7 +187,7 @@ class Service implements ContainerService {
     const record = this.#find(ref);
     if (!isRunning(record.state)) throw notRunning(record);
     if (!record.config.Tty) return; // nothing has a size
-    await this.#room.options.terminals.resize(bundleDir(this.#room, record.id), size);
+    this.#room.options.terminals.resize(bundleDir(this.#room, record.id), size);
     publish(this.#room, record, "resize", {
       height: String(size.rows),
       width: String(size.columns),
@@ -185,7 +196,7 @@ class Service implements ContainerService {
 
   logs: ContainerService["logs"] = async (ref, options) => {
     const record = this.#find(ref);
-    return { tty: record.config.Tty, entries: readLogs(this.#room, record, options) };
+    return { tty: record.config.Tty, entries: await readLogs(this.#room, record, options) };
   };
 
   inspect: ContainerService["inspect"] = (ref, options) =>

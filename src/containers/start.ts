@@ -77,7 +77,7 @@ async function launch(room: Room, id: string, intent: Promise<ContainerRecord>):
   ]);
   crashPoint("start.after-mount-and-network");
   const spec = await makeSpec(room, record, mode, endpoint);
-  const log = openLog(room, record);
+  const log = await openLog(room, record);
   log?.started();
   const handle = await room.options.monitor.create({
     id,
@@ -89,8 +89,7 @@ async function launch(room: Room, id: string, intent: Promise<ContainerRecord>):
     stdin: stdinMode(record),
   });
   crashPoint("start.after-create");
-  const hub = await room.options.terminals.connectStdio({
-    bundleDir: paths.bundleDir,
+  const hub = await room.options.terminals.connectStdio(paths.bundleDir, {
     terminal: record.config.Tty,
     stdin: stdinMode(record),
     log,

@@ -1,0 +1,33 @@
+import type { Clock } from "../base/mod.ts";
+import type { Logger } from "../observe/mod.ts";
+import {
+  type ContainerLog,
+  connectStdio,
+  type LogLimits,
+  openContainerLog,
+  resizeTerminal,
+  type StdinMode,
+  type StdioHub,
+} from "../runtime/mod.ts";
+
+/** The runtime room's free functions behind one seam, so that tests can put others in their place. */
+export interface TerminalDriver {
+  connectStdio(bundleDir: string, request: StdioRequest): Promise<StdioHub>;
+  openLog(path: string, limits: LogLimits): Promise<ContainerLog>;
+  resize(bundleDir: string, size: { rows: number; columns: number }): void;
+}
+
+export interface StdioRequest {
+  readonly terminal: boolean;
+  readonly stdin: StdinMode;
+  /** undefined: there is none, or the container ran before this engine and positions are unknown. */
+  readonly log: ContainerLog | undefined;
+}
+
+export function createTerminalDriver(clock: Clock, logger: Logger): TerminalDriver {
+  return {
+    connectStdio: (bundleDir, request) => connectStdio(bundleDir, { ...request, logger }),
+    openLog: (path, limits) => openContainerLog(path, limits, { clock, logger }),
+    resize: resizeTerminal,
+  };
+}
