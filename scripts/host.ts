@@ -28,7 +28,7 @@ export async function hostLacks(): Promise<readonly Lack[]> {
     return [{ what: "root: namespaces, mounts and network devices need it", remedy }];
   }
   lacks.push(...filesystemLacks(), ...namespaceLacks(), ...cgroupLacks());
-  lacks.push(...(await networkLacks()));
+  lacks.push(...(await rightsLacks()), ...(await networkLacks()));
   return lacks;
 }
 
@@ -46,6 +46,17 @@ function namespaceLacks(): Lack[] {
       what: `${name} namespaces`,
       remedy: "use a kernel with CONFIG_NAMESPACES and its five kinds",
     }));
+}
+
+/** Root inside an ordinary container may not make namespaces or mounts. */
+async function rightsLacks(): Promise<Lack[]> {
+  const kinds = ["--mount", "--net", "--ipc", "--uts", "--pid", "--fork"];
+  const mount = "mount -t tmpfs tmpfs /mnt";
+  const command = ["unshare", ...kinds, "sh", "-c", mount] as [string, ...string[]];
+  const tried = await runProgram(command, { limitMs: PROBE_LIMIT_MS });
+  if (tried.exitCode === 0) return [];
+  const remedy = `inside a container: start that one with --privileged (${tried.output.trim()})`;
+  return [{ what: "the right to make namespaces and mounts in them", remedy }];
 }
 
 function cgroupLacks(): Lack[] {
@@ -85,7 +96,7 @@ async function networkLacks(): Promise<Lack[]> {
     const remedy = `modprobe ${kind}, or use a kernel with ${option} (${tried.output.trim()})`;
     lacks.push({ what: `${kind} links: containers are connected with them`, remedy });
   }
-  const rule = "add table inet naruprobe { chain c { type nat hook postrouting priority 100; } }";
+  const rule = "add table inet naruprobe { chain c { type nat hook postrouting priority 100; }; }";
   const nft = await runProgram(["nft", "-c", rule], { limitMs: PROBE_LIMIT_MS });
   if (nft.exitCode !== 0) {
     const remedy = `modprobe nf_tables, or use a kernel with CONFIG_NF_TABLES (${nft.output.trim()})`;

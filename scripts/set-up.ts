@@ -14,7 +14,10 @@ export interface SetUpOptions {
  */
 export async function setUp(options: SetUpOptions): Promise<readonly Lack[]> {
   const optional = options.optional ?? [];
-  if (process.platform !== "linux" || process.getuid?.() !== 0) return await hostLacks();
+  if (process.platform !== "linux") return await hostLacks();
+  if (process.getuid?.() !== 0) {
+    return [...(await hostLacks()), ...(await packageLacks(options.required))];
+  }
   if (!isDebian()) {
     const missing = ["crun", "conmon", "nft", "ip"].filter((name) => Bun.which(name) === null);
     const remedy = "install it with this distribution's own tools (only Debian's are known here)";
@@ -27,9 +30,8 @@ export async function setUp(options: SetUpOptions): Promise<readonly Lack[]> {
     try {
       await installPackages(required);
     } catch (error) {
-      const what = `Debian packages: ${(await missingPackages(options.required)).join(" ")}`;
-      const remedy = `apt-get update && apt-get install ${required.join(" ")}\n${String(error)}`;
-      return [{ what, remedy }];
+      say(String(error));
+      return await packageLacks(options.required);
     }
   }
   for (const name of await missingPackages(optional)) {
@@ -41,6 +43,14 @@ export async function setUp(options: SetUpOptions): Promise<readonly Lack[]> {
     }
   }
   return await settled();
+}
+
+async function packageLacks(packages: readonly string[]): Promise<readonly Lack[]> {
+  if (!isDebian()) return [];
+  const missing = (await missingPackages(packages)).join(" ");
+  if (missing === "") return [];
+  const remedy = `as root: apt-get update && apt-get install ${missing}`;
+  return [{ what: `Debian packages: ${missing}`, remedy }];
 }
 
 async function settled(): Promise<readonly Lack[]> {
