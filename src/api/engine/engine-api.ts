@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { posix } from "node:path";
-import { errorMessage, isNaruError, MINUTE_MS, newId, shortId } from "../../base/mod.ts";
+import { errorMessage, isNaruError, MINUTE_MS, newId, SECOND_MS, shortId } from "../../base/mod.ts";
 import type { HttpHandlers, RawConnection } from "../../transport/mod.ts";
 import { ABSENT_ROUTES } from "./absent-routes.ts";
 import {
@@ -25,6 +25,7 @@ import type { EngineApiOptions, EngineServices } from "./services.ts";
 import { SYSTEM_ROUTES } from "./system-routes.ts";
 
 const UPLOAD_IDLE_MS = 2 * MINUTE_MS; // a paused `docker load < file` on a busy disk; more is dead
+const DRAIN_MS = 5 * SECOND_MS; // for a client to notice the answer and stop sending
 const HIJACKED = /^(?:\/v[\d.]+)?\/(?:containers\/[^/]+\/attach|exec\/[^/]+\/start)(?:\?|$)/;
 
 /** Every operation of the Engine API that naru answers. */
@@ -107,8 +108,7 @@ function failPlain(
     response.destroy(); // a cut-off chunked body is how HTTP says that a stream failed
     return;
   }
-  // What is left of a body would be read as the next request; the client is told to open a new one.
-  if (!request.complete) response.setHeader("Connection", "close");
+  if (!request.complete) drain(request);
   if (status === 304) {
     response.writeHead(304);
     response.end();
@@ -117,6 +117,19 @@ function failPlain(
   const body = Buffer.from(`${JSON.stringify({ message })}\n`);
   response.writeHead(status, { "Content-Type": "application/json", "Content-Length": body.length });
   response.end(body);
+}
+
+/**
+ * Drops what is left of a body after an early answer. Closing at once would reset the connection,
+ * and a client that is still sending would never see why.
+ */
+function drain(request: IncomingMessage): void {
+  const timer = setTimeout(() => request.socket.destroy(), DRAIN_MS);
+  timer.unref();
+  request.removeAllListeners("readable").removeAllListeners("data");
+  request.on("data", () => undefined);
+  for (const event of ["end", "close", "error"]) request.on(event, () => clearTimeout(timer));
+  request.resume();
 }
 
 async function answerRaw(
