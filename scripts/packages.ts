@@ -10,6 +10,7 @@ export const ENGINE_PACKAGES: readonly string[] = [
   "iproute2",
   "busybox-static", // the first image
   "ca-certificates",
+  "mount", // this set-up uses it; minimal images lack it
   "zstd",
 ];
 
