@@ -92,6 +92,8 @@ export interface ExecRequest {
   readonly stdin: boolean;
   /** Without an attached client: conmon's output goes nowhere. */
   readonly detached: boolean;
+  /** Called before the process starts: a client that is attached here gets the first byte. */
+  readonly onStdio?: (hub: StdioHub) => void;
   /** The container's own process, for the cgroup. */
   readonly handle: MonitorHandle;
 }

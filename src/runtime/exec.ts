@@ -51,6 +51,7 @@ export async function startExec(request: ExecRequest, driver: ExecDriver): Promi
         log: undefined,
         logger: driver.logger,
       });
+      request.onStdio?.(stdio);
       conmon.go({ last: true });
     }
     const answer = await conmon.answer();
