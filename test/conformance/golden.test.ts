@@ -18,7 +18,8 @@ const CASE_TIMEOUT_MS = 60_000;
 let opened: OpenedSocket;
 let engine: Engine;
 // Against dockerd itself nothing is excused.
-const intended: readonly Intended[] = process.env["GOLDEN_SELF"] === undefined ? INTENDED : [];
+const SELF = process.env["GOLDEN_SELF"] !== undefined;
+const intended: readonly Intended[] = SELF ? [] : INTENDED;
 const used = new Set<Intended>();
 let played = 0;
 
@@ -35,8 +36,9 @@ afterAll(async () => {
 describe("answers recorded from dockerd 20.10", () => {
   for (const what of CASES) {
     for (const api of what.api ?? ["1.41"]) {
-      test(
-        `${what.name} at ${api}`,
+      const reason = what.later === undefined || SELF ? "" : `: ${what.later}`;
+      test.skipIf(reason !== "")(
+        `${what.name} at ${api}${reason}`,
         async () => {
           const answers = await play(engine, api, what);
           played += 1;
@@ -53,7 +55,10 @@ describe("answers recorded from dockerd 20.10", () => {
   }
 
   test("every intended difference is seen", () => {
-    const all = CASES.reduce((sum, what) => sum + (what.api?.length ?? 1), 0);
+    const all = CASES.filter((what) => what.later === undefined).reduce(
+      (sum, what) => sum + (what.api?.length ?? 1),
+      0,
+    );
     if (played < all || intended.length === 0) return; // a part of the cases proves nothing
     expect(intended.filter((entry) => !used.has(entry)).map((entry) => String(entry.path))).toEqual(
       [],

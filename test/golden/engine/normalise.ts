@@ -44,6 +44,7 @@ export function normaliseText(text: string, names: Names): string {
     .replace(/(overlay2|layers)\/[A-Za-z0-9]+\b/g, "$1/<layer>")
     .replace(/overlay2\/<(hex64|[a-z]+)>/g, "overlay2/<layer>")
     .replace(/\/l\/[A-Z0-9]{26}/g, "/l/<link>")
+    .replace(/\b\d+\.\d+\.0\.0\/16\b/g, "<subnet>")
     .replace(/docker-import-\d+/g, "docker-import-<n>")
     .replace(/\bpid \d+\b/g, "pid <pid>");
 }
