@@ -1,7 +1,12 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errorMessage, isNaruError, NaruError, newId } from "../base/mod.ts";
-import { buildExecProcess, type ExecProcess, type StdioClient } from "../runtime/mod.ts";
+import {
+  buildExecProcess,
+  type ExecProcess,
+  type StdioClient,
+  type StdioHub,
+} from "../runtime/mod.ts";
 import type { ExecCreateBody, ExecInspect, RuntimeProcess } from "../spec/mod.ts";
 import { checkVariable } from "./config-check.ts";
 import type { ExecSession } from "./contract.ts";
@@ -94,17 +99,44 @@ export async function startExec(
   }
   room.execs.put({ ...record, state: { kind: "running", pid: 0 } });
   publish(room, container, `exec_start: ${commandText(record)}`, { execID: execId });
-  const detached = options.detach || client === undefined;
+  const follower = options.detach || client === undefined ? undefined : new Follower(client);
   let process: ExecProcess;
   try {
-    process = await launchExec(room, container, record, options, detached);
+    process = await launchExec(room, container, record, options, follower);
   } catch (error) {
-    return failExec(room, container, record, error, detached ? undefined : client);
+    return failExec(room, container, record, error, follower === undefined ? undefined : client);
   }
   crashPoint("exec.after-start");
   running.set(execId, process);
   room.execs.put({ ...record, state: { kind: "running", pid: process.pid } });
-  return followExec(room, running, container, record, process, client);
+  return followExec(room, running, container, record, process, follower);
+}
+
+/** The client of one exec, attached before the first byte; its end comes after the exit code. */
+class Follower {
+  readonly client: StdioClient;
+  readonly written: Promise<void>;
+  readonly #written: PromiseWithResolvers<void> = Promise.withResolvers();
+  #leave: () => void = () => undefined;
+
+  constructor(client: StdioClient) {
+    this.client = client;
+    this.written = this.#written.promise;
+  }
+
+  attachTo(hub: StdioHub): void {
+    this.#leave = hub.attach({
+      stdout: this.client.stdout,
+      stderr: this.client.stderr,
+      write: (stream, bytes) => this.client.write(stream, bytes),
+      end: () => this.#written.resolve(),
+    });
+  }
+
+  detach(): void {
+    this.#leave();
+    this.#written.resolve();
+  }
 }
 
 async function launchExec(
@@ -112,7 +144,7 @@ async function launchExec(
   container: ContainerRecord,
   record: ExecRecord,
   options: ExecStartOptions,
-  detached: boolean,
+  follower: Follower | undefined,
 ): Promise<ExecProcess> {
   const live = room.live.get(container.id);
   if (live === undefined || container.state.kind !== "running") throw notRunning(container);
@@ -134,7 +166,8 @@ async function launchExec(
       dir,
       terminal,
       stdin: record.attachStdin,
-      detached,
+      detached: follower === undefined,
+      onStdio: (hub) => follower?.attachTo(hub),
       handle: container.state.handle,
     });
   } catch (error) {
@@ -197,34 +230,17 @@ function followExec(
   container: ContainerRecord,
   record: ExecRecord,
   process: ExecProcess,
-  client: StdioClient | undefined,
+  follower: Follower | undefined,
 ): ExecSession {
-  const output = Promise.withResolvers<void>();
-  const detach =
-    client === undefined || process.stdio === undefined
-      ? (output.resolve(), () => undefined)
-      : process.stdio.attach({
-          stdout: client.stdout,
-          stderr: client.stderr,
-          write: (stream, bytes) => client.write(stream, bytes),
-          end: () => output.resolve(),
-        });
   const ended = process.exited.then(({ exitCode }) => {
     running.delete(record.id);
     endExec(room, container, record, { exitCode, pid: process.pid });
     void rm(execDir(room, record.id), { recursive: true, force: true });
   });
   // The code can be inspected before the client sees the end of its stream.
-  const done = Promise.all([ended, output.promise]).then(() => client?.end());
+  const done = Promise.all([ended, follower?.written]).then(() => follower?.client.end());
   done.catch((error: unknown) => room.options.logger.error("exec", { id: record.id, error }));
-  return {
-    stdio: process.stdio,
-    done,
-    detach: () => {
-      detach();
-      output.resolve();
-    },
-  };
+  return { stdio: process.stdio, done, detach: () => follower?.detach() };
 }
 
 function endExec(

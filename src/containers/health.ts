@@ -109,8 +109,7 @@ async function probe(room: Room, id: string, plan: HealthPlan): Promise<ProbeRes
   const output = new OutputKeeper();
   try {
     await mkdir(dir, { recursive: true, mode: 0o700 });
-    const process = await launchProbe(room, id, plan, dir);
-    process.stdio?.attach(output);
+    const process = await launchProbe(room, id, plan, { dir, output });
     const exitCode = await exitWithin(room, process, plan.timeoutMs);
     const late = `Health check exceeded timeout (${plan.timeoutMs / 1000}s)`;
     return {
@@ -127,7 +126,12 @@ async function probe(room: Room, id: string, plan: HealthPlan): Promise<ProbeRes
   }
 }
 
-function launchProbe(room: Room, id: string, plan: HealthPlan, dir: string): Promise<ExecProcess> {
+function launchProbe(
+  room: Room,
+  id: string,
+  plan: HealthPlan,
+  to: { readonly dir: string; readonly output: StdioClient },
+): Promise<ExecProcess> {
   const record = room.table.must(id);
   const live = room.live.get(id);
   if (live === undefined || record.state.kind !== "running") {
@@ -151,10 +155,11 @@ function launchProbe(room: Room, id: string, plan: HealthPlan, dir: string): Pro
       },
       room.options.host,
     ),
-    dir,
+    dir: to.dir,
     terminal: false,
     stdin: false,
     detached: false,
+    onStdio: (hub) => void hub.attach(to.output),
     handle: record.state.handle,
   });
 }
