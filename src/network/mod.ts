@@ -1,1 +1,6 @@
 export type * from "./contract.ts";
+export {
+  createNetworkService,
+  type NetworkServiceControl,
+  type NetworkServiceOptions,
+} from "./service.ts";

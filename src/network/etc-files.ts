@@ -1,0 +1,129 @@
+import { isIP } from "node:net";
+import { NaruError } from "../base/mod.ts";
+import type { EtcFiles, EtcFilesRequest } from "./contract.ts";
+
+/** What of the host and the engine goes into the files. */
+export interface EtcSources {
+  readonly hostHosts: string;
+  readonly hostResolvConf: string;
+  /** The engine's own settings, where a container has none. */
+  readonly dns: readonly string[];
+  readonly dnsSearch: readonly string[];
+  readonly dnsOptions: readonly string[];
+  /** What `host-gateway` stands for, or "". */
+  readonly hostGateway: string;
+}
+
+/** As Docker writes them: tools compare. */
+const HOSTS_HEAD = `127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::\tip6-localnet
+ff00::\tip6-mcastprefix
+ff02::1\tip6-allnodes
+ff02::2\tip6-allrouters
+`;
+
+/** Docker's choice when the host names only servers that a container cannot reach. */
+const FALLBACK_SERVERS: readonly string[] = ["8.8.8.8", "8.8.4.4"];
+
+/** The contents of /etc/hosts, /etc/hostname and /etc/resolv.conf. Throws invalid_argument. */
+export function renderEtcFiles(request: EtcFilesRequest, sources: EtcSources): EtcFiles {
+  return {
+    hosts: renderHosts(request, sources),
+    hostname: `${request.hostname}\n`,
+    resolvConf: renderResolvConf(request, sources),
+  };
+}
+
+function renderHosts(request: EtcFilesRequest, sources: EtcSources): string {
+  const shared = request.mode.kind === "host";
+  const head = shared ? withNewline(sources.hostHosts) : HOSTS_HEAD;
+  const extra = request.extraHosts.map((entry) => renderExtraHost(entry, sources.hostGateway));
+  const address = request.endpoint?.ipv4Address ?? "";
+  const { hostname, domainname } = request;
+  const names = domainname === "" ? hostname : `${hostname}.${domainname} ${hostname}`;
+  const own = shared || address === "" ? "" : `${address}\t${names}\n`;
+  return head + extra.join("") + own;
+}
+
+function renderExtraHost(entry: string, hostGateway: string): string {
+  // `name:address`, where an IPv6 address has colons itself; `name=address` is the newer form.
+  const separator = entry.search(/[:=]/);
+  const name = entry.slice(0, separator);
+  const text = entry.slice(separator + 1);
+  if (separator <= 0 || text === "" || /\s/.test(name)) {
+    throw new NaruError("invalid_argument", `bad format for add-host: "${entry}"`);
+  }
+  if (text === "host-gateway" && hostGateway === "") {
+    const reason = "unable to derive the IP value for host-gateway: the engine has no bridge";
+    throw new NaruError("invalid_argument", reason, { extraHost: entry });
+  }
+  const address = text === "host-gateway" ? hostGateway : text.replace(/^\[(.*)\]$/, "$1");
+  if (isIP(address) === 0) {
+    throw new NaruError("invalid_argument", `invalid IP address in add-host: "${text}"`);
+  }
+  return `${address}\t${name}\n`;
+}
+
+function renderResolvConf(request: EtcFilesRequest, sources: EtcSources): string {
+  const host = parseResolvConf(sources.hostResolvConf);
+  const wanted = {
+    servers: firstGiven(request.dns, sources.dns),
+    search: firstGiven(request.dnsSearch, sources.dnsSearch),
+    options: firstGiven(request.dnsOptions, sources.dnsOptions),
+  };
+  for (const server of wanted.servers ?? []) {
+    if (isIP(server) === 0) {
+      throw new NaruError("invalid_argument", `ParseAddr("${server}"): unable to parse IP`);
+    }
+  }
+  // Words would become lines of their own.
+  for (const word of [...(wanted.search ?? []), ...(wanted.options ?? [])]) {
+    if (/\s/.test(word)) throw new NaruError("invalid_argument", `invalid DNS setting "${word}"`);
+  }
+  const usable =
+    request.mode.kind === "host" ? host.servers : host.servers.filter(reachableFromContainer);
+  const servers = wanted.servers ?? (usable.length > 0 ? usable : FALLBACK_SERVERS);
+  const search = (wanted.search ?? host.search).filter((domain) => domain !== ".");
+  const options = wanted.options ?? host.options;
+  const lines = servers.map((server) => `nameserver ${server}`);
+  if (search.length > 0) lines.push(`search ${search.join(" ")}`);
+  if (options.length > 0) lines.push(`options ${options.join(" ")}`);
+  return `${lines.join("\n")}\n`;
+}
+
+function firstGiven(...lists: readonly (readonly string[])[]): readonly string[] | undefined {
+  return lists.find((list) => list.length > 0);
+}
+
+/** A server on the host's loopback is another loopback inside; and containers have no IPv6 here. */
+function reachableFromContainer(server: string): boolean {
+  return isIP(server) === 4 && !server.startsWith("127.");
+}
+
+interface ResolvConf {
+  readonly servers: readonly string[];
+  readonly search: readonly string[];
+  readonly options: readonly string[];
+}
+
+/** @see resolv.conf(5): the last `search` or `domain` counts, options add up. */
+export function parseResolvConf(text: string): ResolvConf {
+  const servers: string[] = [];
+  const options: string[] = [];
+  let search: string[] = [];
+  for (const line of text.split("\n")) {
+    const [keyword, ...values] = line
+      .replace(/[#;].*$/, "")
+      .trim()
+      .split(/\s+/);
+    if (keyword === "nameserver" && values[0] !== undefined) servers.push(values[0]);
+    else if (keyword === "search" || keyword === "domain") search = values;
+    else if (keyword === "options") options.push(...values);
+  }
+  return { servers, search, options };
+}
+
+function withNewline(text: string): string {
+  return text === "" || text.endsWith("\n") ? text : `${text}\n`;
+}
