@@ -17,7 +17,8 @@ if [ ! -e node_modules/.package-lock.json ] ||
   say 'installing the npm modules (npm ci)'
   # Install scripts are off on purpose: npm 11 would ask for each, and only Bun has a useful one,
   # which is run below.
-  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+  NODE_OPTIONS="--require \"$PWD/scripts/npm-engines.cjs\"" \
+    npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2
   if command -v node >/dev/null 2>&1; then
     node node_modules/bun/install.js >&2 || say "Bun's own install step failed; using its package directly"
   fi
