@@ -81,8 +81,10 @@ class ConmonMonitor implements ContainerMonitor {
   constructor(options: ContainerMonitorOptions, exitsDir: string) {
     this.#options = options;
     this.#exitsDir = exitsDir;
-    this.#commands = new RuntimeCommands(`${options.runRoot}/runtimes`, {
+    this.#commands = new RuntimeCommands({
+      runRoot: options.runRoot,
       systemdCgroup: options.cgroupDriver === "systemd",
+      logger: options.logger,
     });
     this.#filters = new SeccompFilterCache(`${options.dataRoot}/seccomp`);
     this.#exitWatch = watch(exitsDir, (_, name) => this.#exitSeen(String(name)));
@@ -131,7 +133,7 @@ class ConmonMonitor implements ContainerMonitor {
     writeFileSync(`${paths.bundleDir}/config.json`, JSON.stringify(spec), { mode: 0o600 });
     const conmon = await spawnConmon(
       this.#options.conmonPath,
-      containerArguments(request, this.#conmonArguments(runtime), this.#exitsDir),
+      containerArguments(request, await this.#conmonArguments(runtime), this.#exitsDir),
       { attachPipe: false, cwd: paths.bundleDir },
     );
     let created = false;
@@ -170,9 +172,10 @@ class ConmonMonitor implements ContainerMonitor {
     rmSync(`${request.paths.persistDir}/exit`, { force: true });
   }
 
-  #conmonArguments(runtime: RuntimeChoice): string[] {
+  async #conmonArguments(runtime: RuntimeChoice): Promise<string[]> {
+    const { program } = await this.#commands.identify(runtime);
     return [
-      ...["--api-version", "1", "-r", runtime.path],
+      ...["--api-version", "1", "-r", program],
       ...this.#commands.globalArguments(runtime).map((text) => `--runtime-arg=${text}`),
       ...(this.#options.cgroupDriver === "systemd" ? ["-s"] : []),
     ];
@@ -275,7 +278,7 @@ class ConmonMonitor implements ContainerMonitor {
   async exec(request: ExecRequest): Promise<ExecProcess> {
     return await startExec(request, {
       conmonPath: this.#options.conmonPath,
-      runtimeArguments: this.#conmonArguments(request.runtime),
+      runtimeArguments: await this.#conmonArguments(request.runtime),
       monitorCgroups: this.#options.monitorCgroups,
       logger: this.#options.logger,
     });
@@ -284,6 +287,7 @@ class ConmonMonitor implements ContainerMonitor {
   async close(): Promise<void> {
     this.#exitWatch?.close();
     this.#exitWatch = undefined;
+    this.#commands.close();
     await this.#watcher.close();
   }
 }

@@ -11,7 +11,9 @@ import {
   pidfdSendSignal,
   write,
 } from "../linux/mod.ts";
+import type { Logger } from "../observe/mod.ts";
 import type { RuntimeChoice } from "./contract.ts";
+import { readonlyProgram, removeReadonlyProgram } from "./runtime-binary.ts";
 
 /** Longest text kept of what a runtime says. */
 const RUNTIME_TEXT_BYTES_MAX = 256 * 1024;
@@ -31,9 +33,26 @@ export class RuntimeCommands {
   /** Paths of runtimes by what `--version` says, asked once. */
   readonly #kinds: Map<string, Promise<RuntimeIdentity>> = new Map();
 
-  constructor(rootDir: string, options: { readonly systemdCgroup: boolean }) {
-    this.#rootDir = rootDir;
+  readonly #programsDir: string;
+  readonly #logger: Logger;
+  readonly #mounted: Set<string> = new Set();
+
+  constructor(options: {
+    /** Beneath it: state folders, and read-only mounts of the runtimes' programs. */
+    readonly runRoot: string;
+    readonly systemdCgroup: boolean;
+    readonly logger: Logger;
+  }) {
+    this.#rootDir = `${options.runRoot}/runtimes`;
+    this.#programsDir = `${options.runRoot}/programs`;
     this.#systemdCgroup = options.systemdCgroup;
+    this.#logger = options.logger;
+  }
+
+  /** Takes the read-only mounts away; the next engine makes its own. */
+  close(): void {
+    for (const target of this.#mounted) removeReadonlyProgram(target);
+    this.#mounted.clear();
   }
 
   /** The runtime's state folder: one per runtime, since their formats differ. */
@@ -48,18 +67,28 @@ export class RuntimeCommands {
   }
 
   async run(runtime: RuntimeChoice, args: readonly string[]): Promise<CommandResult> {
-    return await runCommand([runtime.path, ...this.globalArguments(runtime), ...args]);
+    const { program } = await this.identify(runtime);
+    return await runCommand([program, ...this.globalArguments(runtime), ...args]);
   }
 
   /** Which program it is; crun's state files may be used directly, others' not. */
   async identify(runtime: RuntimeChoice): Promise<RuntimeIdentity> {
     let known = this.#kinds.get(runtime.path);
     if (known === undefined) {
-      known = identify(runtime);
+      known = identify(runtime).then((identity) => this.#withProgram(runtime, identity));
       this.#kinds.set(runtime.path, known);
       known.catch(() => this.#kinds.delete(runtime.path));
     }
     return await known;
+  }
+
+  /** crun and runc run from a read-only mount: then they need not copy themselves each time. */
+  #withProgram(runtime: RuntimeChoice, identity: RuntimeIdentity): RuntimeIdentity {
+    if (identity.kind === "other") return identity;
+    const target = `${this.#programsDir}/${runtime.path.replaceAll(/[^\w.-]/g, "_")}`;
+    const program = readonlyProgram(runtime.path, target, this.#logger);
+    if (program === target) this.#mounted.add(target);
+    return { ...identity, program };
   }
 
   /**
@@ -204,17 +233,19 @@ export interface RuntimeIdentity {
   readonly kind: "crun" | "runc" | "other";
   /** The whole text of `--version`. */
   readonly version: string;
+  /** What to run: the runtime's path, or a read-only mount of it. */
+  readonly program: string;
 }
 
 async function identify(runtime: RuntimeChoice): Promise<RuntimeIdentity> {
   const { exitCode, stdout } = await runCommand([runtime.path, "--version"]);
-  if (exitCode !== 0) return { kind: "other", version: "" };
+  if (exitCode !== 0) return { kind: "other", version: "", program: runtime.path };
   const kind = stdout.startsWith("crun version ")
     ? "crun"
     : stdout.startsWith("runc version ")
       ? "runc"
       : "other";
-  return { kind, version: stdout.trim() };
+  return { kind, version: stdout.trim(), program: runtime.path };
 }
 
 /** Runs a program to its end. Throws invalid_argument when it cannot be run at all. */

@@ -7,6 +7,7 @@ import { silentLogger } from "../../src/observe/mod.ts";
 import {
   buildExecProcess,
   buildRuntimeSpec,
+  type ContainerMonitor,
   connectStdio,
   type ExecProcess,
   resizeTerminal,
@@ -26,6 +27,8 @@ import {
 } from "./runtime-fixture.ts";
 
 let bench: Bench;
+/** Engines that followed on the bench's folders; they share its mounts, so they close after it. */
+const followers: ContainerMonitor[] = [];
 
 beforeAll(async () => {
   bench = await openBench();
@@ -33,6 +36,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await bench.close();
+  for (const follower of followers) await follower.close();
 });
 
 async function outputOf(run: Run): Promise<{ exitCode: number; out: string }> {
@@ -369,29 +373,26 @@ describe("conmon dies, the engine dies", () => {
     await run.output.until("first");
     run.hub.close(); // as the death of the engine does
     const second = await openMonitor(bench.dir);
-    try {
-      expect(await second.list(CRUN)).toContain(run.id);
-      expect(await second.state(run.id, CRUN)).toMatchObject({ status: "running" });
-      expect(await second.isRunning(run.handle)).toBe(true);
-      expect(await second.readExit(run.paths)).toBeUndefined();
-      const hub = await connectStdio(run.paths.bundleDir, {
-        terminal: false,
-        stdin: "open",
-        log: undefined,
-        logger: silentLogger,
-      });
-      const output = new Collector();
-      hub.attach(output);
-      await hub.writeStdin(Buffer.from("again\n"));
-      expect(await second.waitExit(run.id, run.handle, run.paths)).toMatchObject({ exitCode: 12 });
-      await hub.ended;
-      expect(output.text()).toBe("got again\n");
-      expect(await logText(run)).toBe("first\ngot again\n");
-      expect(await second.readExit(run.paths)).toMatchObject({ exitCode: 12 });
-      await second.delete(run.id, CRUN);
-    } finally {
-      await second.close();
-    }
+    followers.push(second);
+    expect(await second.list(CRUN)).toContain(run.id);
+    expect(await second.state(run.id, CRUN)).toMatchObject({ status: "running" });
+    expect(await second.isRunning(run.handle)).toBe(true);
+    expect(await second.readExit(run.paths)).toBeUndefined();
+    const hub = await connectStdio(run.paths.bundleDir, {
+      terminal: false,
+      stdin: "open",
+      log: undefined,
+      logger: silentLogger,
+    });
+    const output = new Collector();
+    hub.attach(output);
+    await hub.writeStdin(Buffer.from("again\n"));
+    expect(await second.waitExit(run.id, run.handle, run.paths)).toMatchObject({ exitCode: 12 });
+    await hub.ended;
+    expect(output.text()).toBe("got again\n");
+    expect(await logText(run)).toBe("first\ngot again\n");
+    expect(await second.readExit(run.paths)).toMatchObject({ exitCode: 12 });
+    await second.delete(run.id, CRUN);
   });
 });
 
