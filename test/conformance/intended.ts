@@ -65,11 +65,6 @@ export const INTENDED: readonly Intended[] = [
   },
   { why: "20.10 sends no Content-Type with logs", case: /^logs/, path: /^headers\.Content-Type$/ },
   {
-    why: "20.10 loses an unterminated last line on follow; naru does not",
-    case: /^logs-follow$/,
-    path: /^frames/,
-  },
-  {
     why: "RFC 3339 is accepted for since and until",
     case: /^logs-refused$/,
     step: /2026/,

@@ -60,11 +60,7 @@ export function normaliseJson(value: unknown, names: Names, key = ""): unknown {
     return VOLATILE_NUMBERS.has(key) && value > 0 ? `<${typeof value}>` : value;
   }
   if (Array.isArray(value)) {
-    const items = value.map((item) => normaliseJson(item, names, key));
-    // Docker keeps mount points in a map: their order is chance.
-    return key === "Mounts"
-      ? items.sort((a, b) => destinationOf(a).localeCompare(destinationOf(b)))
-      : items;
+    return sorted(value.map((item) => normaliseJson(item, names, key)));
   }
   if (value === null || typeof value !== "object") return value;
   return Object.fromEntries(
@@ -75,8 +71,19 @@ export function normaliseJson(value: unknown, names: Names, key = ""): unknown {
   );
 }
 
-function destinationOf(mount: unknown): string {
-  return String((mount as { Destination?: unknown }).Destination);
+// Docker keeps these in maps: their order is chance.
+const SORTED_BY: readonly (readonly string[])[] = [
+  ["Destination", "RW"], // mounts
+  ["PrivatePort", "Type"], // ports of the list
+  ["Path", "Kind"], // changes
+];
+
+function sorted(items: unknown[]): unknown[] {
+  const first = items[0];
+  if (first === null || typeof first !== "object") return items;
+  if (!SORTED_BY.some((keys) => keys.every((name) => name in first))) return items;
+  const text = (item: unknown): string => JSON.stringify(item);
+  return items.sort((a, b) => text(a).localeCompare(text(b)));
 }
 
 /** JSON with every leaf replaced by its type, except the paths in `keep`. */

@@ -314,7 +314,6 @@ export const CREATE_CASES: readonly Case[] = [
     withHost({ Links: ["nothing:x"] }),
     withHost({ StorageOpt: { size: "1G" } }),
     withHost({ CgroupParent: "a/b" }),
-    create({ ...IMAGE, NetworkingConfig: { EndpointsConfig: { a: {}, b: {} } } }),
     create({
       ...IMAGE,
       NetworkingConfig: {

@@ -177,7 +177,7 @@ export const STREAM_CASES: readonly Case[] = [
   {
     name: "logs-follow",
     steps: [
-      ...running({ Cmd: sh("echo one; sleep 0.5; echo two; printf three") }),
+      ...running({ Cmd: sh("echo one; sleep 0.5; echo two; echo three") }),
       {
         call: "GET /containers/{c}/logs?stdout=1&stderr=1&follow=1",
         form: "frames",
