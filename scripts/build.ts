@@ -67,7 +67,12 @@ function isCurrent(): boolean {
 
 if (import.meta.main) {
   const startedMs = performance.now();
-  await build({ force: true });
+  try {
+    await build({ force: true });
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error));
+    process.exit(1);
+  }
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
   const size = (statSync(BINARY).size / 1e6).toFixed(0);
   console.log(`built dist/naru: ${size} MB in ${seconds} s`);

@@ -9,7 +9,7 @@ import { runOrThrow, runProgram } from "./program.ts";
 import { describeLacks, say, setUp } from "./set-up.ts";
 
 const SOCKET = "/run/naru/naru.sock";
-const LOG = "/var/log/naru.log";
+const LOG = "/var/log/naru/daemon.log"; // where the CLI puts it when it starts an engine
 const IMAGE = "naru/base:latest";
 const ENGINE_LIMIT_MS = 20_000; // recovery after a crash included
 const COMMAND_LIMIT_MS = 60_000; // the first container waits for nothing but a slow disk

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { sweepEngines } from "../test/harness/leaks.ts";
 import { GATES } from "./gates.ts";
 import { runProgram } from "./program.ts";
 
@@ -77,14 +78,19 @@ async function runGates(): Promise<Tally> {
 async function runTests(name: string, paths: readonly string[], limitMs: number): Promise<Tally> {
   const report = join(RESULTS, `${name.replaceAll("/", "-")}.xml`);
   mkdirSync(RESULTS, { recursive: true });
-  rmSync(report, { force: true });
+  const engines = `${report}.engines`;
+  for (const path of [report, engines]) rmSync(path, { force: true });
   const reporter = ["--reporter=junit", `--reporter-outfile=${report}`, "--only-failures"];
   const result = await runProgram([process.execPath, "test", ...reporter, ...paths], {
     cwd: ROOT,
     limitMs,
+    env: { NARU_TEST_ENGINES: engines },
   });
+  const abandoned = await sweepEngines(engines);
   const counted = existsSync(report) ? readReport(readFileSync(report, "utf8")) : undefined;
-  const tally = judge(counted, result.exitCode, result.timedOut);
+  const exitCode = result.exitCode === 0 && abandoned.length > 0 ? 1 : result.exitCode;
+  const tally = judge(counted, exitCode, result.timedOut);
+  for (const line of abandoned) console.log(`${name}: left behind: ${line}`);
   if (tally.failed > 0) process.stdout.write(result.output);
   if (result.timedOut) console.log(`${name}: STOPPED after its limit of ${limitMs / 1000} s`);
   else if (counted === undefined) console.log(`${name}: CRASHED (exit code ${result.exitCode})`);

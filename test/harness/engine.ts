@@ -4,7 +4,7 @@ import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
-import { leftovers, systemCheck } from "./leaks.ts";
+import { leftovers, noteEngine, systemCheck } from "./leaks.ts";
 import { naruCommand } from "./program.ts";
 
 /** Where the logs of test engines are kept until the next run of the suites. */
@@ -186,8 +186,15 @@ export class TestEngine {
 export async function startEngine(options: EngineOptions = {}): Promise<TestEngine> {
   mkdirSync(LOGS, { recursive: true });
   const engine = new TestEngine(await mkdtemp("/tmp/naru-e2e-"), options);
-  await engine.start();
-  return engine;
+  noteEngine(engine);
+  try {
+    await engine.start();
+    return engine;
+  } catch (error) {
+    await leftovers(engine, { cleanUp: true });
+    await rm(engine.root, { recursive: true, force: true });
+    throw error;
+  }
 }
 
 function ended(child: ChildProcess): Promise<void> {

@@ -1,8 +1,7 @@
 import { execFile } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { TestEngine } from "./engine.ts";
 import { naruCommand } from "./program.ts";
 
 const execute = promisify(execFile);
@@ -10,8 +9,44 @@ const CHECK_LIMIT_MS = 60_000; // it waits for queued removals: 30 ms for each l
 const GONE_LIMIT_MS = 3000; // a killed process is reaped, a link is freed
 const POLL_MS = 50;
 
+/** Where an engine of the tests has its things, and by which names. */
+export interface EnginePlaces {
+  readonly root: string;
+  readonly dataRoot: string;
+  readonly execRoot: string;
+  readonly bridge: string;
+  readonly cgroupParent: string;
+}
+
+/** Tells the run of the suites about an engine, in case this process dies before `destroy()`. */
+export function noteEngine(engine: EnginePlaces): void {
+  const list = process.env["NARU_TEST_ENGINES"];
+  if (list === undefined) return;
+  const { root, dataRoot, execRoot, bridge, cgroupParent } = engine;
+  appendFileSync(list, `${JSON.stringify({ root, dataRoot, execRoot, bridge, cgroupParent })}\n`);
+}
+
+/**
+ * Takes away what the engines noted in `list` have left, after the processes that should have done
+ * so are gone. Returns what was found.
+ */
+export async function sweepEngines(list: string): Promise<readonly string[]> {
+  if (!existsSync(list)) return [];
+  const found: string[] = [];
+  for (const line of readFileSync(list, "utf8").split("\n")) {
+    if (line === "") continue;
+    const places = JSON.parse(line) as EnginePlaces;
+    if (!existsSync(places.root)) continue; // destroyed in order
+    found.push(`${places.root} was not destroyed`);
+    found.push(...(await leftovers(places, { cleanUp: true })));
+    rmSync(places.root, { recursive: true, force: true });
+  }
+  rmSync(list, { force: true });
+  return found;
+}
+
 /** What `naru system check --wait` complains about, one line each. */
-export async function systemCheck(engine: TestEngine): Promise<readonly string[]> {
+export async function systemCheck(engine: EnginePlaces): Promise<readonly string[]> {
   const [program, ...before] = naruCommand();
   const places = ["--data-root", engine.dataRoot, "--exec-root", engine.execRoot];
   const args = [...before, "system", "check", "--wait", "--format", "json", ...places];
@@ -30,7 +65,7 @@ export async function systemCheck(engine: TestEngine): Promise<readonly string[]
  * away, so that one failure does not spoil the tests after it.
  */
 export async function leftovers(
-  engine: TestEngine,
+  engine: EnginePlaces,
   options: { readonly cleanUp: boolean },
 ): Promise<readonly string[]> {
   const deadlineMs = Date.now() + GONE_LIMIT_MS;
@@ -52,7 +87,7 @@ interface Found {
   readonly problems: readonly string[];
 }
 
-async function look(engine: TestEngine): Promise<Found> {
+async function look(engine: EnginePlaces): Promise<Found> {
   const pids = processesOf(engine.root);
   const mounts = mountsBelow(engine.root);
   const ports = portsOf(engine.bridge);
@@ -70,7 +105,7 @@ async function look(engine: TestEngine): Promise<Found> {
 }
 
 /** The bridge and the tables themselves outlive an engine on purpose: they go here, unreported. */
-async function cleanUp(engine: TestEngine, found: Found): Promise<void> {
+async function cleanUp(engine: EnginePlaces, found: Found): Promise<void> {
   for (const pid of found.pids) {
     try {
       process.kill(pid, "SIGKILL");
@@ -147,7 +182,7 @@ function foldersBelow(top: string): string[] {
 }
 
 /** `family name` of each nft table that speaks of this engine's bridge or subnet. */
-async function tablesOf(engine: TestEngine): Promise<string[]> {
+async function tablesOf(engine: EnginePlaces): Promise<string[]> {
   const { stdout } = await execute("nft", ["list", "ruleset"]).catch(() => ({ stdout: "" }));
   return stdout
     .split(/^(?=table )/m)
