@@ -1,0 +1,292 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { isNaruError } from "../base/mod.ts";
+import type { Metadata } from "../storage/mod.ts";
+import type { Endpoint, EtcFilesRequest } from "./contract.ts";
+import { EndpointBook, type EndpointRow } from "./endpoint-book.ts";
+import { type EtcSources, parseResolvConf, renderEtcFiles } from "./etc-files.ts";
+import {
+  ipv4Number,
+  ipv4Text,
+  macForAddress,
+  networkOf,
+  networkSize,
+  networksOverlap,
+  parseIpv4Cidr,
+} from "./ipv4.ts";
+import { parseNetworkMode } from "./mode.ts";
+import { chooseNetwork } from "./pool.ts";
+import { bridgeRuleset, guardRuleset } from "./rules.ts";
+
+describe("IPv4", () => {
+  test("numbers and texts agree, and near misses are refused", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 0xffff_ffff }), (number) => {
+        expect(ipv4Number(ipv4Text(number))).toBe(number);
+      }),
+      { verbose: true },
+    );
+    for (const bad of ["", "1.2.3", "1.2.3.256", "01.2.3.4", "1.2.3.4.5", "1.2.3.-4", " 1.2.3.4"]) {
+      expect(ipv4Number(bad)).toBeUndefined();
+    }
+    expect(macForAddress(ipv4Number("172.17.0.2") ?? 0)).toBe("02:42:ac:11:00:02");
+  });
+
+  test("overlap is the same both ways and means a shared address", () => {
+    const network = fc
+      .tuple(fc.integer({ min: 0, max: 0xffff_ffff }), fc.integer({ min: 1, max: 32 }))
+      .map(([address, prefixLength]) => networkOf(address, prefixLength));
+    fc.assert(
+      fc.property(network, network, (a, b) => {
+        const inside = (x: typeof a, y: typeof a): boolean =>
+          x.base >= y.base && x.base < y.base + networkSize(y);
+        expect(networksOverlap(a, b)).toBe(inside(a, b) || inside(b, a));
+        expect(networksOverlap(b, a)).toBe(networksOverlap(a, b));
+      }),
+      { verbose: true },
+    );
+  });
+
+  test("bip is an address with a prefix that leaves room", () => {
+    expect(parseIpv4Cidr("10.1.2.3/24", "bip")).toEqual({
+      address: ipv4Number("10.1.2.3") ?? 0,
+      network: { base: ipv4Number("10.1.2.0") ?? 0, prefixLength: 24 },
+    });
+    for (const bad of [
+      "10.1.2.3",
+      "10.1.2.3/30",
+      "10.1.2.3/4",
+      "x/24",
+      "10.1.2.3/24/1",
+      "10.1.2.3/",
+    ]) {
+      expect(() => parseIpv4Cidr(bad, "bip")).toThrow(`invalid bip "${bad}"`);
+    }
+  });
+
+  test("the first pool that touches nothing is chosen", () => {
+    const taken = (...texts: string[]) => texts.map((text) => parseIpv4Cidr(text, "t").network);
+    expect(ipv4Text(chooseNetwork([]).base)).toBe("172.17.0.0");
+    expect(ipv4Text(chooseNetwork(taken("172.17.200.0/24", "172.18.0.0/16")).base)).toBe(
+      "172.19.0.0",
+    );
+    expect(ipv4Text(chooseNetwork(taken("172.16.0.0/12")).base)).toBe("192.168.0.0");
+    expect(() => chooseNetwork(taken("172.16.0.0/12", "192.168.0.0/16"))).toThrow("subnetted");
+  });
+});
+
+describe("addresses", () => {
+  const endpoint = (address: string): Endpoint => ({
+    networkId: "n",
+    networkName: "bridge",
+    endpointId: "e",
+    netnsPath: "/x",
+    hostLink: "v",
+    macAddress: "",
+    ipv4Address: address,
+    ipv4PrefixLength: 29,
+    gateway: "10.0.0.1",
+  });
+  const network = networkOf(ipv4Number("10.0.0.0") ?? 0, 29);
+  const gateway = network.base + 1;
+  const metadata = (rows: [string, unknown][]): Metadata => ({
+    rows: () => rows,
+    commit: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+  });
+
+  test("first, last and gateway are never given; a full network says so", () => {
+    const book = new EndpointBook(metadata([]));
+    const given = Array.from({ length: 5 }, () => ipv4Text(book.reserve(network, gateway)));
+    expect(given).toEqual(["10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"]);
+    expect(() => book.reserve(network, gateway)).toThrow("no available IPv4 addresses");
+  });
+
+  test("rows of a former engine count, quarantined ones too, until forgotten", () => {
+    const rows: [string, EndpointRow][] = [
+      ["bridge/10.0.0.2", { containerId: "a", state: "used", endpoint: endpoint("10.0.0.2") }],
+      [
+        "bridge/10.0.0.3",
+        { containerId: "b", state: "quarantine", endpoint: endpoint("10.0.0.3") },
+      ],
+    ];
+    const book = new EndpointBook(metadata(rows));
+    expect(book.usedBy("a")?.endpoint.ipv4Address).toBe("10.0.0.2");
+    expect(book.usedBy("b")).toBeUndefined();
+    expect(ipv4Text(book.reserve(network, gateway))).toBe("10.0.0.4");
+    book.forget(endpoint("10.0.0.3"));
+    expect(ipv4Text(book.reserve(network, gateway))).toBe("10.0.0.3");
+  });
+
+  test("whatever is taken and given back, no address has two owners", () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat({ max: 9 }), { maxLength: 60 }), (orders) => {
+        const book = new EndpointBook(metadata([]));
+        const held: number[] = [];
+        for (const order of orders) {
+          if (order < 6 && held.length < 5) {
+            const address = book.reserve(network, gateway);
+            expect(held).not.toContain(address);
+            if (order < 2) book.release(address);
+            else {
+              const row = {
+                containerId: "c",
+                state: "used",
+                endpoint: endpoint(ipv4Text(address)),
+              } as const;
+              book.record(row);
+              held.push(address);
+            }
+          } else {
+            const address = held.splice(order % (held.length || 1), 1)[0];
+            if (address !== undefined) book.forget(endpoint(ipv4Text(address)));
+          }
+        }
+      }),
+      { verbose: true },
+    );
+  });
+});
+
+describe("files under /etc", () => {
+  const sources: EtcSources = {
+    hostHosts: "127.0.0.1 localhost\n10.9.9.9 nas",
+    hostResolvConf:
+      "# made by x\nsearch old.example\nnameserver 127.0.0.1\nnameserver 10.1.1.1 # lan\nnameserver fd00::1\nsearch a.example b.example\noptions ndots:2\n",
+    dns: [],
+    dnsSearch: [],
+    dnsOptions: [],
+    hostGateway: "172.17.0.1",
+  };
+  const request: EtcFilesRequest = {
+    mode: { kind: "bridge" },
+    endpoint: {
+      networkId: "n",
+      networkName: "bridge",
+      endpointId: "e",
+      netnsPath: "/x",
+      hostLink: "v",
+      macAddress: "",
+      ipv4Address: "172.17.0.2",
+      ipv4PrefixLength: 16,
+      gateway: "172.17.0.1",
+    },
+    hostname: "web",
+    domainname: "",
+    extraHosts: [],
+    dns: [],
+    dnsSearch: [],
+    dnsOptions: [],
+  };
+
+  test("a bridged container knows itself and the servers that it can reach", () => {
+    const files = renderEtcFiles(request, sources);
+    expect(files.hosts).toStartWith(
+      "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n",
+    );
+    expect(files.hosts).toEndWith("\n172.17.0.2\tweb\n");
+    expect(files.hostname).toBe("web\n");
+    expect(files.resolvConf).toBe(
+      "nameserver 10.1.1.1\nsearch a.example b.example\noptions ndots:2\n",
+    );
+  });
+
+  test("extra hosts in each form, host-gateway and a domain", () => {
+    const extraHosts = [
+      "db:10.0.0.5",
+      "six=[fd00::5]",
+      "seven:fd00::7",
+      "host.docker.internal:host-gateway",
+    ];
+    const files = renderEtcFiles({ ...request, extraHosts, domainname: "corp.example" }, sources);
+    expect(files.hosts).toEndWith(
+      "\n10.0.0.5\tdb\nfd00::5\tsix\nfd00::7\tseven\n172.17.0.1\thost.docker.internal\n172.17.0.2\tweb.corp.example web\n",
+    );
+    for (const bad of ["db", ":1.2.3.4", "db:", "db:nowhere", "d b:1.2.3.4", "db:1.2.3.4\nx"]) {
+      expect(() => renderEtcFiles({ ...request, extraHosts: [bad] }, sources)).toThrow("add-host");
+    }
+    const noBridge = { ...sources, hostGateway: "" };
+    expect(() => renderEtcFiles({ ...request, extraHosts: ["x:host-gateway"] }, noBridge)).toThrow(
+      "host-gateway",
+    );
+  });
+
+  test("the container's wishes come before the engine's, and those before the host's", () => {
+    const engine = { ...sources, dns: ["9.9.9.9"], dnsSearch: ["engine.example"] };
+    expect(renderEtcFiles(request, engine).resolvConf).toBe(
+      "nameserver 9.9.9.9\nsearch engine.example\noptions ndots:2\n",
+    );
+    const own = {
+      ...request,
+      dns: ["1.1.1.1", "::1"],
+      dnsSearch: ["."],
+      dnsOptions: ["timeout:1"],
+    };
+    expect(renderEtcFiles(own, engine).resolvConf).toBe(
+      "nameserver 1.1.1.1\nnameserver ::1\noptions timeout:1\n",
+    );
+    expect(() => renderEtcFiles({ ...request, dns: ["one.one"] }, sources)).toThrow("one.one");
+    expect(() =>
+      renderEtcFiles({ ...request, dnsSearch: ["a\nnameserver 6.6.6.6"] }, sources),
+    ).toThrow("invalid DNS setting");
+  });
+
+  test("host mode has the host's files; with only local servers Docker's public ones are used", () => {
+    const host = renderEtcFiles(
+      { ...request, mode: { kind: "host" }, endpoint: undefined },
+      sources,
+    );
+    expect(host.hosts).toBe("127.0.0.1 localhost\n10.9.9.9 nas\n");
+    expect(host.resolvConf).toStartWith(
+      "nameserver 127.0.0.1\nnameserver 10.1.1.1\nnameserver fd00::1\n",
+    );
+    const local = { ...sources, hostResolvConf: "nameserver 127.0.0.53\n" };
+    expect(renderEtcFiles(request, local).resolvConf).toBe(
+      "nameserver 8.8.8.8\nnameserver 8.8.4.4\n",
+    );
+    expect(parseResolvConf("domain x.example\noptions a b\noptions c").options).toEqual([
+      "a",
+      "b",
+      "c",
+    ]);
+  });
+});
+
+describe("modes and rules", () => {
+  test("network modes by name", () => {
+    expect(parseNetworkMode("default", true)).toEqual({ kind: "bridge" });
+    expect(parseNetworkMode("", false)).toEqual({ kind: "none" });
+    expect(parseNetworkMode("container:web", true)).toEqual({
+      kind: "container",
+      container: "web",
+    });
+    expect(parseNetworkMode("backend", true)).toEqual({ kind: "named", name: "backend" });
+    for (const bad of ["container:", "a b", "../x", "container:a/b"]) {
+      try {
+        parseNetworkMode(bad, true);
+        throw new Error("parsed");
+      } catch (error) {
+        expect(isNaruError(error, "invalid_argument")).toBe(true);
+      }
+    }
+    expect(() => parseNetworkMode("bridge", false)).toThrow("network bridge not found");
+  });
+
+  test("the table is replaced in one transaction and drops what nobody asked for", () => {
+    const rules = {
+      table: "naru_x",
+      bridge: "br",
+      subnet: "10.0.0.0/24",
+      icc: true,
+      masquerade: true,
+    };
+    const text = bridgeRuleset(rules);
+    expect(text).toStartWith("table ip naru_x {}\ndelete table ip naru_x\ntable ip naru_x {\n");
+    expect(text.indexOf("established")).toBeLessThan(text.indexOf('oifname "br" drop'));
+    expect(text).toContain('ip saddr 10.0.0.0/24 oifname != "br" masquerade');
+    const closed = bridgeRuleset({ ...rules, icc: false, masquerade: false });
+    expect(closed).toContain('iifname "br" oifname "br" drop');
+    expect(closed).not.toContain("masquerade");
+    expect(guardRuleset("br").trimEnd()).toEndWith('add element ip naru_forward bridges { "br" }');
+  });
+});
