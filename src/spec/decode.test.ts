@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { randomInt } from "node:crypto";
 import fc from "fast-check";
 import { isNaruError } from "../base/mod.ts";
 import {
@@ -24,7 +25,7 @@ import {
   decodeResources,
 } from "./mod.ts";
 
-const seed = Number(process.env["NARU_FUZZ_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+const seed = Number(process.env["NARU_FUZZ_SEED"] ?? randomInt(2 ** 31));
 console.log(`decode.test.ts seed ${seed}`);
 
 function refusal(run: () => unknown): string {

@@ -25,7 +25,7 @@ export function parseDetachKeys(text: string): Uint8Array {
   const names = text.split(",");
   if (names.length > DETACH_KEYS_MAX) refuse();
   return Uint8Array.from(names, (name) => {
-    if (/^[\x00-\x7f]$/.test(name)) return name.charCodeAt(0);
+    if (name.length === 1 && name.charCodeAt(0) < 0x80) return name.charCodeAt(0);
     const key = /^ctrl-([a-zA-Z@[\\\]^_])$/.exec(name)?.[1]?.toLowerCase();
     if (key === undefined) return refuse();
     return CONTROL[key] ?? key.charCodeAt(0) - 96; // ctrl-a is 1

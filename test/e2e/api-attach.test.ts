@@ -44,7 +44,7 @@ beforeAll(async () => {
           ended: session.done,
           close: () => undefined,
         };
-        return { stdio, done: session.done, detach: session.detach };
+        return { stdio, done: session.done, detach: () => session.detach() };
       },
     },
   });

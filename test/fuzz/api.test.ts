@@ -1,10 +1,12 @@
 /** Random requests against the Engine API: whatever the client gets wrong is never a 500, and the server stays up. */
+
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { randomInt } from "node:crypto";
 import fc from "fast-check";
 import { engineOperations } from "../../src/api/mod.ts";
 import { exchange, type FakeEngine, fakeEngine, RawClient } from "../e2e/api-fakes.ts";
 
-const seed = Number(process.env["NARU_FUZZ_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+const seed = Number(process.env["NARU_FUZZ_SEED"] ?? randomInt(2 ** 31));
 const RUNS = Number(process.env["NARU_FUZZ_RUNS"] ?? 300);
 console.log(`api.test.ts seed ${seed}; repeat with NARU_FUZZ_SEED=${seed}`);
 

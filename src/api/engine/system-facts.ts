@@ -86,7 +86,18 @@ export function systemInfo(
   counts: SystemCounts,
   engineVersion: string,
 ): Record<string, unknown> {
-  const commit = (version: string): { ID: string } => ({ ID: version });
+  return {
+    ...engineInfo(facts, counts, engineVersion),
+    ...hostInfo(facts),
+    ...fixedInfo(facts),
+  };
+}
+
+function engineInfo(
+  facts: SystemFacts,
+  counts: SystemCounts,
+  engineVersion: string,
+): Record<string, unknown> {
   return {
     ID: facts.id,
     Containers: counts.running + counts.paused + counts.stopped,
@@ -102,6 +113,34 @@ export function systemInfo(
       Authorization: null,
       Log: facts.logDrivers,
     },
+    Debug: facts.debug,
+    NFd: facts.openFiles,
+    NGoroutines: facts.tasks,
+    SystemTime: facts.systemTime,
+    LoggingDriver: facts.logDriver,
+    CgroupDriver: facts.cgroupDriver,
+    CgroupVersion: facts.cgroupVersion,
+    NEventsListener: counts.eventListeners,
+    DockerRootDir: facts.dataRoot,
+    HttpProxy: facts.httpProxy,
+    HttpsProxy: facts.httpsProxy,
+    NoProxy: facts.noProxy,
+    Name: facts.hostName,
+    Labels: facts.labels,
+    ServerVersion: engineVersion,
+    Runtimes: facts.runtimes,
+    DefaultRuntime: facts.defaultRuntime,
+    InitBinary: facts.initBinary,
+    SecurityOptions: facts.securityOptions,
+    DefaultAddressPools: facts.addressPools,
+    FirewallBackend: { Driver: facts.firewallDriver },
+    CDISpecDirs: facts.cdiSpecDirs,
+    Warnings: facts.warnings,
+  };
+}
+
+function hostInfo(facts: SystemFacts): Record<string, unknown> {
+  return {
     MemoryLimit: facts.cgroups.memory,
     SwapLimit: facts.cgroups.swap,
     CpuCfsPeriod: facts.cgroups.cpuCfsPeriod,
@@ -111,14 +150,6 @@ export function systemInfo(
     PidsLimit: facts.cgroups.pids,
     OomKillDisable: facts.cgroups.oomKillDisable,
     IPv4Forwarding: facts.ipv4Forwarding,
-    Debug: facts.debug,
-    NFd: facts.openFiles,
-    NGoroutines: facts.tasks,
-    SystemTime: facts.systemTime,
-    LoggingDriver: facts.logDriver,
-    CgroupDriver: facts.cgroupDriver,
-    CgroupVersion: facts.cgroupVersion,
-    NEventsListener: counts.eventListeners,
     KernelVersion: facts.kernelVersion,
     OperatingSystem: facts.operatingSystem,
     OSVersion: facts.osVersion,
@@ -126,6 +157,13 @@ export function systemInfo(
     Architecture: facts.machine,
     NCPU: facts.cpus,
     MemTotal: facts.memoryBytes,
+  };
+}
+
+/** What has one answer only: there is no swarm, no containerd, no registry configuration yet. */
+function fixedInfo(facts: SystemFacts): Record<string, unknown> {
+  const commit = (version: string): { ID: string } => ({ ID: version });
+  return {
     IndexServerAddress: "https://index.docker.io/v1/",
     RegistryConfig: {
       InsecureRegistryCIDRs: facts.insecureRegistryCidrs,
@@ -135,16 +173,6 @@ export function systemInfo(
       Mirrors: [],
     },
     GenericResources: null,
-    DockerRootDir: facts.dataRoot,
-    HttpProxy: facts.httpProxy,
-    HttpsProxy: facts.httpsProxy,
-    NoProxy: facts.noProxy,
-    Name: facts.hostName,
-    Labels: facts.labels,
-    ExperimentalBuild: false,
-    ServerVersion: engineVersion,
-    Runtimes: facts.runtimes,
-    DefaultRuntime: facts.defaultRuntime,
     Swarm: {
       NodeID: "",
       NodeAddr: "",
@@ -155,19 +183,14 @@ export function systemInfo(
     },
     LiveRestoreEnabled: true, // containers always outlive the engine
     Isolation: "",
-    InitBinary: facts.initBinary,
     ContainerdCommit: commit(""),
     RuncCommit: commit(facts.runtimeVersion),
     InitCommit: commit(""),
-    SecurityOptions: facts.securityOptions,
     ProductLicense: "Apache-2.0",
-    DefaultAddressPools: facts.addressPools,
-    FirewallBackend: { Driver: facts.firewallDriver },
     DiscoveredDevices: [],
     NRI: null,
-    CDISpecDirs: facts.cdiSpecDirs,
     Containerd: null,
-    Warnings: facts.warnings,
+    ExperimentalBuild: false,
   };
 }
 
