@@ -3,7 +3,12 @@ import { mkdir } from "node:fs/promises";
 import { hostname as hostName } from "node:os";
 import { type Id, NaruError, newId, shortId } from "../base/mod.ts";
 import type { ResolvedImage } from "../images/mod.ts";
-import { buildRuntimeSpec, type RuntimeChoice } from "../runtime/mod.ts";
+import {
+  buildRuntimeSpec,
+  DEFAULT_MASKED_PATHS,
+  DEFAULT_READONLY_PATHS,
+  type RuntimeChoice,
+} from "../runtime/mod.ts";
 import type {
   ContainerConfig,
   ContainerCreateBody,
@@ -115,9 +120,17 @@ function completeHost(room: Room, host: HostConfig): HostConfig {
   const logType = host.LogConfig.Type === "" ? defaults.logDriver : host.LogConfig.Type;
   const logOptions =
     logType === defaults.logDriver && logType !== "none" ? defaults.logOptions : {};
+  const masked = host.Privileged
+    ? null
+    : [...DEFAULT_MASKED_PATHS, ...room.options.host.thermalThrottlePaths];
+  const readonly = host.Privileged ? null : [...DEFAULT_READONLY_PATHS];
   return {
     ...host,
     NetworkMode: host.NetworkMode === "" ? "default" : host.NetworkMode,
+    MemorySwap: host.Memory > 0 && host.MemorySwap === 0 ? host.Memory * 2 : host.MemorySwap,
+    OomKillDisable: host.OomKillDisable ?? false,
+    MaskedPaths: host.MaskedPaths ?? masked,
+    ReadonlyPaths: host.ReadonlyPaths ?? readonly,
     RestartPolicy: {
       ...host.RestartPolicy,
       Name: host.RestartPolicy.Name === "" ? "no" : host.RestartPolicy.Name,
@@ -149,11 +162,7 @@ function checkAll(
     );
   }
   room.options.network.checkPorts(host.PortBindings, host.PublishAllPorts);
-  const mode = room.options.network.parseMode(host.NetworkMode);
-  if (mode.kind === "named") {
-    throw new NaruError("not_found", `network ${mode.name} not found`, { field: "NetworkMode" });
-  }
-  if (mode.kind === "container") room.table.find(mode.container);
+  room.options.network.parseMode(host.NetworkMode); // whether it is there is asked at start
   for (const shared of [host.PidMode, host.IpcMode]) {
     if (shared.startsWith("container:")) room.table.find(shared.slice("container:".length));
   }

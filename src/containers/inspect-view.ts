@@ -42,7 +42,7 @@ export function inspectView(record: ContainerRecord, facts: InspectFacts): Conta
     ResolvConfPath: etc("resolv.conf"),
     HostnamePath: etc("hostname"),
     HostsPath: etc("hosts"),
-    LogPath: isNone ? "" : facts.logPath,
+    LogPath: isNone || record.runNumber === 0 ? "" : facts.logPath,
     Name: `/${record.name}`,
     RestartCount: record.restartCount,
     Driver: facts.driverName,

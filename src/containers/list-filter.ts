@@ -99,13 +99,14 @@ function compileOne(key: string, values: readonly string[], context: FilterConte
   }
 }
 
-/** A name filter is a regular expression of the client's; one that does not compile is a text. */
+/** A name filter is a regular expression of the client's; one that does not compile matches
+ * nothing. */
 function compileNames(values: readonly string[]): Check {
   const patterns = values.map((value) => {
     try {
       return new RegExp(value);
     } catch {
-      return { test: (name: string) => name.includes(value) };
+      return { test: () => false };
     }
   });
   return (record) =>

@@ -31,9 +31,7 @@ export function listView(record: ContainerRecord, facts: ListFacts): ContainerSu
     Command: commandText(commandOf(record.config)),
     Created: Number(BigInt(record.createdAtNs) / NS_PER_S),
     Ports: portsView(record),
-    ...(facts.size === undefined
-      ? {}
-      : { SizeRw: facts.size.rwBytes, SizeRootFs: facts.size.rootBytes }),
+    ...(facts.size === undefined ? {} : sizeView(facts.size)),
     Labels: record.config.Labels ?? {},
     State: statusWord(record.state),
     Status: statusText(record.state, facts.nowNs, facts.health),
@@ -46,6 +44,15 @@ export function listView(record: ContainerRecord, facts: ListFacts): ContainerSu
       .filter((one) => one.origin !== "tmpfs")
       .map((one) => mountView(one, facts.dataDirOfVolume)),
   };
+}
+
+/** An element of a list has no SizeRw when nothing was written. */
+function sizeView(size: { readonly rwBytes: number; readonly rootBytes: number }): {
+  SizeRw?: number;
+  SizeRootFs: number;
+} {
+  const root = { SizeRootFs: size.rootBytes };
+  return size.rwBytes === 0 ? root : { SizeRw: size.rwBytes, ...root };
 }
 
 /** Words with blanks are quoted, as Docker shows them. */

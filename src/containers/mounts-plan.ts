@@ -110,7 +110,7 @@ export function parseBind(spec: string): PlannedMount {
     source: isPath ? posix.resolve(source) : "",
     volumeName: isPath ? "" : source,
     destination: checkedTarget(target, spec),
-    mode,
+    mode: mode === "" && !isPath ? "z" : mode, // what Docker shows for a named volume
     readOnly: words.includes("ro"),
     propagation: isPath ? (propagations[0] ?? "rprivate") : "",
     copyUp: !isPath && !words.includes("nocopy"),

@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { KeyedQueue, NaruError } from "../base/mod.ts";
+import { errorMessage, KeyedQueue, NaruError } from "../base/mod.ts";
 import { DEFAULT_SECCOMP_PROFILE } from "../runtime/mod.ts";
 import { attachContainer } from "./attach.ts";
 import { ContainerTable } from "./container-table.ts";
@@ -18,11 +18,11 @@ import { alreadyRemoving, handleRemovalWork, removeContainer, stillRunning } fro
 import { cancelRestart } from "./restart.ts";
 import { bundleDir, type ContainerServiceOptions, publish, type Room } from "./room.ts";
 import { startContainer } from "./start.ts";
-import { isRunning, lastExit, statusWord } from "./state.ts";
+import { type ContainerLifeState, isRunning, settledState, statusWord } from "./state.ts";
 import { killContainer, notRunning, setPaused, stopContainer } from "./stop.ts";
 import { createTerminalDriver } from "./terminals.ts";
 import { inspectOf, listFilterContext, sizeOf, summaryOf } from "./views.ts";
-import { Waiters } from "./waiters.ts";
+import { Waiters, type WaitResult } from "./waiters.ts";
 
 /** What must be given; the rest is the runtime room's own. */
 export type ContainerServiceSetup = Omit<ContainerServiceOptions, "terminals" | "seccompProfile"> &
@@ -91,7 +91,8 @@ class Service implements ContainerService {
     });
 
   kill: ContainerService["kill"] = async (ref, signal) => {
-    await killContainer(this.#room, this.#find(ref).id, signal);
+    const found = this.#findToKill(ref);
+    await killContainer(this.#room, found.id, signal);
   };
 
   pause: ContainerService["pause"] = (ref) =>
@@ -174,8 +175,7 @@ class Service implements ContainerService {
     const { state } = record;
     const settled = state.kind === "created" || state.kind === "exited";
     if (condition === "not-running" && settled) {
-      const exitCode = lastExit(state)?.exitCode ?? 0;
-      return { result: Promise.resolve({ exitCode, error: undefined }) };
+      return { result: Promise.resolve(lastResult(state)) };
     }
     return { result: this.#room.waiters.add(record.id, condition, signal) };
   };
@@ -284,6 +284,20 @@ class Service implements ContainerService {
     for (const { hub } of room.live.values()) hub.close();
   };
 
+  #findToKill(ref: string): ContainerRecord {
+    try {
+      return this.#find(ref);
+    } catch (error) {
+      const why = errorMessage(error);
+      throw new NaruError(
+        "not_found",
+        `Cannot kill container: ${ref}: ${why}`,
+        {},
+        { cause: error },
+      );
+    }
+  }
+
   #find(ref: string): ContainerRecord {
     return this.#room.table.find(ref);
   }
@@ -308,4 +322,11 @@ class Service implements ContainerService {
       if (!(error instanceof NaruError) || error.kind !== "not_modified") throw error;
     }
   }
+}
+
+/** What a wait on a container that does not run gets: the last exit, or why it did not start. */
+function lastResult(state: ContainerLifeState): WaitResult {
+  const settled = settledState(state);
+  if (settled.error === "") return { exitCode: settled.exitCode, error: undefined };
+  return { exitCode: settled.exitCode, error: settled.error };
 }

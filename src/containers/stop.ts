@@ -107,7 +107,7 @@ export async function killContainer(room: Room, id: string, text: string): Promi
   const live = room.live.get(id);
   if (record.state.kind !== "running" || live === undefined) {
     if (record.state.kind === "restarting") return killRestarting(room, id);
-    const word = `cannot kill container: ${record.name}: container ${record.id} is not running`;
+    const word = `cannot kill container: ${id}: container ${id} is not running`;
     throw new NaruError("conflict", word);
   }
   const stopSignal = parseSignal(record.config.StopSignal || "SIGTERM");
