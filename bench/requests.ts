@@ -21,7 +21,7 @@ export async function requestsPerSecond(
       got = got.length === 0 ? chunk : Buffer.concat([got, chunk]);
       if (!complete(got)) return;
       if (!got.subarray(0, 12).toString().endsWith("200")) {
-        reject(new Error(`GET ${path}: ${got.subarray(0, 200)}`));
+        reject(new Error(`GET ${path}: ${got.subarray(0, 200).toString()}`));
         return;
       }
       answered += 1;

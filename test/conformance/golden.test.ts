@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { CASES } from "../golden/engine/cases.ts";
 import { makeArchives } from "../golden/engine/images.ts";
 import { type Answer, type Engine, play, prepare } from "../golden/engine/play.ts";
+import { privileged } from "../harness/cli.ts";
 import { differences, excuse } from "./compare.ts";
 import { type OpenedSocket, openSocket } from "./engine.ts";
 import { INTENDED, type Intended } from "./intended.ts";
@@ -23,17 +24,20 @@ const intended: readonly Intended[] = SELF ? [] : INTENDED;
 const used = new Set<Intended>();
 let played = 0;
 
-beforeAll(async () => {
-  opened = await openSocket();
-  engine = { socketPath: opened.socketPath, archives: makeArchives() };
-  await prepare(engine);
-}, CASE_TIMEOUT_MS);
+// Root and the kernel are needed to start an engine.
+const able = process.env["NARU_SOCK"] !== undefined || privileged();
 
-afterAll(async () => {
-  await opened?.close();
-}, CASE_TIMEOUT_MS);
+describe.skipIf(!able)("answers recorded from dockerd 20.10", () => {
+  beforeAll(async () => {
+    opened = await openSocket();
+    engine = { socketPath: opened.socketPath, archives: makeArchives() };
+    await prepare(engine);
+  }, CASE_TIMEOUT_MS);
 
-describe("answers recorded from dockerd 20.10", () => {
+  afterAll(async () => {
+    await opened?.close();
+  }, CASE_TIMEOUT_MS);
+
   for (const what of CASES) {
     for (const api of what.api ?? ["1.41"]) {
       const reason = what.later === undefined || SELF ? "" : `: ${what.later}`;
@@ -60,9 +64,11 @@ describe("answers recorded from dockerd 20.10", () => {
       0,
     );
     if (played < all || intended.length === 0) return; // a part of the cases proves nothing
-    expect(intended.filter((entry) => !used.has(entry)).map((entry) => String(entry.path))).toEqual(
-      [],
-    );
+    expect(
+      intended
+        .filter((entry) => !used.has(entry) && !entry.onSomeHosts)
+        .map((entry) => String(entry.path)),
+    ).toEqual([]);
   });
 });
 

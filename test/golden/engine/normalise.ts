@@ -45,6 +45,8 @@ export function normaliseText(text: string, names: Names): string {
     .replace(/overlay2\/<(hex64|[a-z]+)>/g, "overlay2/<layer>")
     .replace(/\/l\/[A-Z0-9]{26}/g, "/l/<link>")
     .replace(/\b\d+\.\d+\.0\.0\/16\b/g, "<subnet>")
+    .replace(/to \d+\.00, as there are only \d+ CPUs/g, "to <cpus>, as there are only <n> CPUs")
+    .replace(/, available: [\d,-]+/g, ", available: <set>")
     .replace(/docker-import-\d+/g, "docker-import-<n>")
     .replace(/\bpid \d+\b/g, "pid <pid>");
 }

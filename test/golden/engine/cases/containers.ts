@@ -74,7 +74,7 @@ export const CONTAINER_CASES: readonly Case[] = [
     name: "start-with-body",
     steps: [
       ...created({ Cmd: ["true"] }),
-      { call: "POST /containers/{c}/start", body: { Binds: ["/tmp:/x"] } },
+      { call: "POST /containers/{c}/start", body: { Binds: ["/srv:/x"] } },
       { call: "POST /containers/{c}/start", body: "{}" },
     ],
   },
@@ -135,10 +135,10 @@ export const CONTAINER_CASES: readonly Case[] = [
         Cmd: ["sleep 1"],
         Volumes: { "/anon": {} },
         HostConfig: {
-          Binds: ["/tmp:/bound:ro"],
+          Binds: ["/srv:/bound:ro"],
           Tmpfs: { "/t": "size=1m" },
           Mounts: [
-            { Type: "bind", Source: "/tmp", Target: "/m", ReadOnly: true },
+            { Type: "bind", Source: "/srv", Target: "/m", ReadOnly: true },
             { Type: "tmpfs", Target: "/t2", TmpfsOptions: { SizeBytes: 65_536 } },
           ],
         },

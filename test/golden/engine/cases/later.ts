@@ -34,7 +34,7 @@ const CASES: readonly Omit<Case, "later">[] = [
   {
     name: "archive-read-only",
     steps: [
-      ...running({ Cmd: IDLE, HostConfig: { ReadonlyRootfs: true, Binds: ["/tmp:/ro:ro"] } }),
+      ...running({ Cmd: IDLE, HostConfig: { ReadonlyRootfs: true, Binds: ["/srv:/ro:ro"] } }),
       { call: "PUT /containers/{c}/archive?path=/srv", archive: "rootfs" },
       { call: "PUT /containers/{c}/archive?path=/ro", archive: "rootfs" },
     ],
