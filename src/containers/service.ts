@@ -180,7 +180,7 @@ class Service implements ContainerService {
     return { result: this.#room.waiters.add(record.id, condition, signal) };
   };
 
-  attach: ContainerService["attach"] = (ref, client, options) =>
+  attach: ContainerService["attach"] = async (ref, client, options) =>
     attachContainer(this.#room, this.#find(ref), client, options);
 
   resize: ContainerService["resize"] = async (ref, size) => {
@@ -199,7 +199,7 @@ class Service implements ContainerService {
     return { tty: record.config.Tty, entries: await readLogs(this.#room, record, options) };
   };
 
-  inspect: ContainerService["inspect"] = (ref, options) =>
+  inspect: ContainerService["inspect"] = async (ref, options) =>
     inspectOf(this.#room, this.#find(ref), options);
 
   list: ContainerService["list"] = async (options: ContainerListOptions) => {

@@ -49,8 +49,8 @@ export async function stopContainer(room: Room, id: string, options: StopOptions
     await sendSignal(room, record, SIGKILL);
     if (!(await within(room, live.exited, KILL_WAIT_MS))) throw didNotDie(record);
   }
-  await finishExit(room, id);
   publish(room, record, "stop");
+  await finishExit(room, id); // which may remove it, and `destroy` comes last
 }
 
 function didNotDie(record: ContainerRecord): NaruError {

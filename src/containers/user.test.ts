@@ -8,15 +8,15 @@ const files = {
 
 describe("resolveUser", () => {
   const cases: readonly [string, readonly string[], number, number, readonly number[], string][] = [
-    ["", [], 0, 0, [10], "/root"],
-    ["app", [], 1000, 1001, [10, 63], "/home/app"],
-    ["1000", [], 1000, 1001, [10, 63], "/home/app"],
-    ["app:wheel", [], 1000, 10, [], "/home/app"],
-    ["app:77", [], 1000, 77, [], "/home/app"],
-    ["4242", [], 4242, 0, [], "/"],
-    ["4242:4243", ["audio", "5"], 4242, 4243, [63, 5], "/"],
-    ["7", [], 9, 9, [], "/seven"], // a name of digits comes before the number
-    [":wheel", [], 0, 10, [], "/root"],
+    ["", [], 0, 0, [0, 10], "/root"],
+    ["app", [], 1000, 1001, [1001, 10, 63], "/home/app"],
+    ["1000", [], 1000, 1001, [1001, 10, 63], "/home/app"],
+    ["app:wheel", [], 1000, 10, [10], "/home/app"],
+    ["app:77", [], 1000, 77, [77], "/home/app"],
+    ["4242", [], 4242, 0, [0], "/"],
+    ["4242:4243", ["audio", "5"], 4242, 4243, [4243, 63, 5], "/"],
+    ["7", [], 9, 9, [9], "/seven"], // a name of digits comes before the number
+    [":wheel", [], 0, 10, [10], "/root"],
   ];
   for (const [text, add, uid, gid, additionalGids, home] of cases) {
     test(JSON.stringify([text, add]), () => {
@@ -38,7 +38,7 @@ describe("resolveUser", () => {
     expect(resolveUser("", [], { passwd: "", group: "" })).toEqual({
       uid: 0,
       gid: 0,
-      additionalGids: [],
+      additionalGids: [0],
       home: "/",
     });
   });

@@ -32,7 +32,8 @@ const ID_MAX = 2 ** 32 - 2; // the last number is -1, which means "leave as it i
 /**
  * Who a process runs as: `name`, `uid`, `user:group` with names or numbers, and `--group-add`. A
  * number without an entry is taken as it is, with group 0. Groups that list the user's name are
- * added unless a group was named. Throws invalid_argument in Docker's words.
+ * added unless a group was named. The main group is among the additional ones, without which a
+ * process could not give up and regain it (CVE-2022-36109). Throws invalid_argument in Docker's words.
  */
 export function resolveUser(
   text: string,
@@ -54,7 +55,7 @@ export function resolveUser(
     for (const group of groups) if (group.members.includes(account.name)) gids.add(group.gid);
   }
   for (const added of groupAdd) gids.add(groupId(added, groups));
-  return { uid, gid, additionalGids: [...gids], home: account?.home || "/" };
+  return { uid, gid, additionalGids: [...new Set([gid, ...gids])], home: account?.home || "/" };
 }
 
 function findAccount(wanted: string, accounts: readonly PasswdEntry[]): PasswdEntry | undefined {
