@@ -37,7 +37,7 @@ function runtimeMessage(text: string): string {
   const quoted = /msg="((?:[^"\\]|\\.)*)"/.exec(last)?.[1];
   const message = quoted === undefined ? last : quoted.replaceAll(/\\(.)/g, "$1");
   return message
-    .replace(/^(?:\d{4}-\d\d-\d\dT\S+\s+)?(?:\[\w+\]: )?(?:error|ERRO)?:?\s*/, "")
+    .replace(/^(?:\d{4}-\d\d-\d\dT\S+\s+)?(?:\[\w+\]: )?(?:(?:error|ERRO): |ERRO\s+)?/, "")
     .replace(/^(?:runc|crun) \w+ failed: /, "")
     .replace(/^(?:exec failed: )?unable to start container process: /, "");
 }

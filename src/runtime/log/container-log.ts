@@ -298,7 +298,7 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool {
     const reader = new SegmentReader(this, { serial, offset: anchor.offset });
     const cursor = new SpoolCursor(reader, anchor.positions, positions, () => {
       this.#cursors.delete(cursor);
-      void this.#rotation.then(() => this.#prune()).catch(() => undefined);
+      this.#rotation = this.#rotation.then(() => this.#prune()).catch(() => undefined);
     });
     this.#cursors.add(cursor);
     return cursor;
