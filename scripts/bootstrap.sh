@@ -17,8 +17,24 @@ if [ ! -e node_modules/.package-lock.json ] ||
   say 'installing the npm modules (npm ci)'
   # Install scripts are off on purpose: npm 11 would ask for each, and only Bun has a useful one,
   # which is run below.
-  NODE_OPTIONS="--require \"$PWD/scripts/npm-engines.cjs\"" \
-    npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+  flags='--ignore-scripts --no-audit --no-fund --loglevel=error'
+  log="${TMPDIR:-/tmp}/naru-npm.$$"
+  export NODE_OPTIONS="--require \"$PWD/scripts/npm-engines.cjs\""
+  # npm 11 refuses a lock file that leaves out other systems' binaries, which npm itself wrote where
+  # the registry had none of them. An install without saving takes the same pinned versions.
+  # shellcheck disable=SC2086
+  if npm ci $flags >"$log" 2>&1; then
+    tail -n 1 "$log" >&2
+  elif grep -q 'in sync' "$log" && npm install --no-save $flags >>"$log" 2>&1; then
+    tail -n 1 "$log" >&2
+  else
+    cat "$log" >&2
+    rm -f "$log"
+    say 'npm could not install the modules; its messages are above'
+    exit 1
+  fi
+  rm -f "$log"
+  unset NODE_OPTIONS
   if command -v node >/dev/null 2>&1; then
     node node_modules/bun/install.js >&2 || say "Bun's own install step failed; using its package directly"
   fi
