@@ -1,3 +1,9 @@
+export {
+  DEFAULT_DETACH_KEYS,
+  DetachMatcher,
+  parseDetachKeys,
+  StdcopyDecoder,
+} from "../transport/mod.ts";
 export type { TlsOptions } from "./byte-channel.ts";
 export * from "./client.ts";
 export type * from "./containers.ts";

@@ -1,0 +1,157 @@
+import { NaruError } from "../../base/mod.ts";
+import type { Command } from "../command.ts";
+import { ExitError } from "../exit-error.ts";
+import { bool, int, list, text } from "../flags/flag.ts";
+import { parseFilters } from "../output/filter-flag.ts";
+import { printList } from "../output/list-output.ts";
+import { showProgress } from "../output/progress.ts";
+import { pullImage, registryAuth, splitReference } from "./pull-image.ts";
+
+export const pullCommand: Command = {
+  path: "pull",
+  usage: "NAME[:TAG|@DIGEST]",
+  summary: "Download an image from a registry",
+  flags: [
+    bool("all-tags", "a", "Download all tagged images in the repository"),
+    bool("disable-content-trust", "", "Skip image verification", { hidden: true, preset: true }),
+    text("platform", "", "Set platform if server is multi-platform capable"),
+    bool("quiet", "q", "Suppress verbose output"),
+  ],
+  minArgs: 1,
+  maxArgs: 1,
+  async run({ context, values, args: [name = ""] }) {
+    const { io } = context;
+    const allTags = values.bool("all-tags");
+    if (allTags && splitReference(name).tag !== "") {
+      throw new ExitError(1, "tag can't be used with --all-tags/-a");
+    }
+    const platform = values.string("platform") || (io.environment["DOCKER_DEFAULT_PLATFORM"] ?? "");
+    if (splitReference(name).tag === "" && !allTags && !values.bool("quiet")) {
+      io.stdout.print("Using default tag: latest\n");
+    }
+    await pullImage(context, name, {
+      platform,
+      quiet: values.bool("quiet"),
+      output: io.stdout,
+      allTags,
+    });
+    io.stdout.print(`${name}\n`);
+    return 0;
+  },
+};
+
+export const pushCommand: Command = {
+  path: "push",
+  usage: "NAME[:TAG]",
+  summary: "Upload an image to a registry",
+  flags: [
+    bool("all-tags", "a", "Push all tags of an image to the repository"),
+    bool("disable-content-trust", "", "Skip image signing", { hidden: true, preset: true }),
+    text("platform", "", 'Push a platform-specific manifest ("os[/arch[/variant]]")'),
+    bool("quiet", "q", "Suppress verbose output"),
+  ],
+  minArgs: 1,
+  maxArgs: 1,
+  async run({ context, values, args: [name = ""] }) {
+    const { repo, tag } = splitReference(name);
+    const allTags = values.bool("all-tags");
+    if (allTags && tag !== "") throw new ExitError(1, "tag can't be used with --all-tags/-a");
+    const engine = await context.engine();
+    const messages = await engine.images.push({
+      name: repo,
+      tag: allTags ? "" : tag || "latest",
+      platform: values.string("platform"),
+      auth: registryAuth(context, name) ?? Buffer.from("{}").toString("base64url"),
+    });
+    await showProgress(messages, context.io.stdout, { quiet: values.bool("quiet") });
+    return 0;
+  },
+};
+
+export const searchCommand: Command = {
+  path: "search",
+  usage: "TERM",
+  summary: "Search a registry for images",
+  flags: [
+    list("filter", "f", "Filter output based on conditions provided", { value: "filter" }),
+    text("format", "", "Format output: 'table', 'table TEMPLATE', 'json' or a Go template"),
+    int("limit", "", "Max number of search results"),
+    bool("no-trunc", "", "Don't truncate output"),
+  ],
+  minArgs: 1,
+  maxArgs: 1,
+  async run({ context, values, args: [term = ""] }) {
+    const engine = await context.engine();
+    const found = await engine.images.search(term, {
+      limit: values.has("limit") ? values.int("limit") : undefined,
+      filters: parseFilters(values.list("filter")),
+    });
+    const rows = found.map((item) => {
+      const description = String(item["description"] ?? "").replaceAll("\n", " ");
+      const short = !values.bool("no-trunc") && description.length > 45;
+      return {
+        Description: short ? `${description.slice(0, 44)}…` : description,
+        IsOfficial: item["is_official"] === true ? "[OK]" : "",
+        Name: item["name"],
+        StarCount: String(item["star_count"] ?? 0),
+      };
+    });
+    const headers = {
+      Name: "NAME",
+      Description: "DESCRIPTION",
+      StarCount: "STARS",
+      IsOfficial: "OFFICIAL",
+    };
+    const table = "{{.Name}}\t{{.Description}}\t{{.StarCount}}\t{{.IsOfficial}}";
+    const options = { format: values.string("format"), quiet: false };
+    printList(context.io.stdout, rows, { headers, table, idField: "Name" }, options);
+    return 0;
+  },
+};
+
+const PASSWORD_BYTES_MAX = 64 * 1024; // tokens are a few KiB
+
+export const loginCommand: Command = {
+  path: "login",
+  usage: "[SERVER]",
+  summary: "Log in to a registry",
+  flags: [
+    text("password", "p", "Password or access token"),
+    bool("password-stdin", "", "Take the password or access token from stdin"),
+    text("username", "u", "Username"),
+  ],
+  minArgs: 0,
+  maxArgs: 1,
+  async run({ context, values, args: [server = "https://index.docker.io/v1/"] }) {
+    const { io } = context;
+    const username = values.string("username");
+    let password = values.string("password");
+    if (values.bool("password-stdin")) {
+      if (password !== "")
+        throw new ExitError(1, "--password and --password-stdin are mutually exclusive");
+      password = (await readAll(io.stdin.chunks())).replace(/\r?\n$/, "");
+    }
+    if (username === "" || password === "") {
+      throw new ExitError(
+        1,
+        "give --username and --password-stdin: logging in without them is not supported",
+      );
+    }
+    const engine = await context.engine();
+    const answer = await engine.system.auth({ username, password, serveraddress: server });
+    io.stdout.print(`${answer.Status}\n`);
+    return 0;
+  },
+};
+
+async function readAll(source: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of source) {
+    bytes += chunk.length;
+    if (bytes > PASSWORD_BYTES_MAX)
+      throw new NaruError("too_large", "the password is longer than 64 KiB");
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}

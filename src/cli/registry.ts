@@ -1,0 +1,193 @@
+import type { Command } from "./command.ts";
+
+type Load = () => Promise<Command>;
+
+/** A name, what the overview says of it, and how its module is loaded when it is called. */
+export interface Entry {
+  readonly summary: string;
+  readonly load: Load;
+}
+
+const container = (): Promise<typeof import("./commands/container-state.ts")> =>
+  import("./commands/container-state.ts");
+const image = (): Promise<typeof import("./commands/image.ts")> => import("./commands/image.ts");
+const archive = (): Promise<typeof import("./commands/image-archive.ts")> =>
+  import("./commands/image-archive.ts");
+const registry = (): Promise<typeof import("./commands/image-registry.ts")> =>
+  import("./commands/image-registry.ts");
+const system = (): Promise<typeof import("./commands/system.ts")> => import("./commands/system.ts");
+const resources = (): Promise<typeof import("./commands/network.ts")> =>
+  import("./commands/network.ts");
+
+function entry(summary: string, load: Load): Entry {
+  return { summary, load };
+}
+
+const CONTAINER: Readonly<Record<string, Entry>> = {
+  attach: entry(
+    "Attach local standard input, output, and error streams to a running container",
+    async () => (await import("./commands/attach.ts")).attachCommand,
+  ),
+  create: entry(
+    "Create a new container",
+    async () => (await import("./commands/create.ts")).createCommand,
+  ),
+  exec: entry(
+    "Execute a command in a running container",
+    async () => (await import("./commands/exec.ts")).execCommand,
+  ),
+  kill: entry("Kill one or more running containers", async () => (await container()).killCommand),
+  logs: entry(
+    "Fetch the logs of a container",
+    async () => (await import("./commands/logs.ts")).logsCommand,
+  ),
+  pause: entry(
+    "Pause all processes within one or more containers",
+    async () => (await container()).pauseCommand,
+  ),
+  port: entry(
+    "List port mappings or a specific mapping for the container",
+    async () => (await import("./commands/container-look.ts")).portCommand,
+  ),
+  rename: entry("Rename a container", async () => (await container()).renameCommand),
+  restart: entry("Restart one or more containers", async () => (await container()).restartCommand),
+  rm: entry("Remove one or more containers", async () => (await container()).rmCommand),
+  run: entry(
+    "Create and run a new container from an image",
+    async () => (await import("./commands/run.ts")).runCommand,
+  ),
+  start: entry(
+    "Start one or more stopped containers",
+    async () => (await import("./commands/start.ts")).startCommand,
+  ),
+  stop: entry("Stop one or more running containers", async () => (await container()).stopCommand),
+  top: entry(
+    "Display the running processes of a container",
+    async () => (await import("./commands/container-look.ts")).topCommand,
+  ),
+  unpause: entry(
+    "Unpause all processes within one or more containers",
+    async () => (await container()).unpauseCommand,
+  ),
+  wait: entry(
+    "Block until one or more containers stop, then print their exit codes",
+    async () => (await container()).waitCommand,
+  ),
+};
+
+const IMAGE: Readonly<Record<string, Entry>> = {
+  history: entry("Show the history of an image", async () => (await image()).historyCommand),
+  import: entry(
+    "Import the contents from a tarball to create a filesystem image",
+    async () => (await archive()).importCommand,
+  ),
+  load: entry(
+    "Load an image from a tar archive or STDIN",
+    async () => (await archive()).loadCommand,
+  ),
+  pull: entry("Download an image from a registry", async () => (await registry()).pullCommand),
+  push: entry("Upload an image to a registry", async () => (await registry()).pushCommand),
+  save: entry(
+    "Save one or more images to a tar archive (streamed to STDOUT by default)",
+    async () => (await archive()).saveCommand,
+  ),
+  tag: entry(
+    "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
+    async () => (await image()).tagCommand,
+  ),
+};
+
+const PS: Entry = entry(
+  "List containers",
+  async () => (await import("./commands/ps.ts")).psCommand,
+);
+const IMAGES: Entry = entry("List images", async () => (await image()).imagesCommand);
+const RMI: Entry = entry("Remove one or more images", async () => (await image()).rmiCommand);
+const EVENTS: Entry = entry(
+  "Get real time events from the engine",
+  async () => (await system()).eventsCommand,
+);
+const INFO: Entry = entry(
+  "Display system-wide information",
+  async () => (await system()).infoCommand,
+);
+
+/** The groups: `naru GROUP COMMAND`. */
+export const GROUPS: Readonly<
+  Record<string, { summary: string; entries: Readonly<Record<string, Entry>> }>
+> = {
+  container: {
+    summary: "Manage containers",
+    entries: {
+      ...CONTAINER,
+      inspect: entry("Display detailed information on one or more containers", async () =>
+        (await import("./commands/inspect.ts")).inspectCommandOf("container"),
+      ),
+      ls: PS,
+      list: PS,
+      ps: PS,
+      prune: entry(
+        "Remove all stopped containers",
+        async () => (await import("./commands/prune.ts")).containerPruneCommand,
+      ),
+    },
+  },
+  image: {
+    summary: "Manage images",
+    entries: {
+      ...IMAGE,
+      inspect: entry("Display detailed information on one or more images", async () =>
+        (await import("./commands/inspect.ts")).inspectCommandOf("image"),
+      ),
+      ls: IMAGES,
+      list: IMAGES,
+      prune: entry(
+        "Remove unused images",
+        async () => (await import("./commands/prune.ts")).imagePruneCommand,
+      ),
+      rm: RMI,
+      remove: RMI,
+    },
+  },
+  network: {
+    summary: "Look at networks",
+    entries: {
+      inspect: entry("Display detailed information on one or more networks", async () =>
+        (await import("./commands/inspect.ts")).inspectCommandOf("network"),
+      ),
+      ls: entry("List networks", async () => (await resources()).networkListCommand),
+    },
+  },
+  system: {
+    summary: "Manage the engine",
+    entries: {
+      events: EVENTS,
+      info: INFO,
+      prune: entry(
+        "Remove unused data",
+        async () => (await import("./commands/prune.ts")).systemPruneCommand,
+      ),
+    },
+  },
+};
+
+/** `naru COMMAND`. */
+export const TOP_LEVEL: Readonly<Record<string, Entry>> = {
+  ...CONTAINER,
+  ...IMAGE,
+  completion: entry(
+    "Print the completion script of a shell",
+    async () => (await import("./commands/completion.ts")).completionCommand,
+  ),
+  events: EVENTS,
+  images: IMAGES,
+  info: INFO,
+  inspect: entry("Return low-level information on engine objects", async () =>
+    (await import("./commands/inspect.ts")).inspectCommandOf(""),
+  ),
+  login: entry("Log in to a registry", async () => (await registry()).loginCommand),
+  ps: PS,
+  rmi: RMI,
+  search: entry("Search a registry for images", async () => (await registry()).searchCommand),
+  version: entry("Show the version information", async () => (await system()).versionCommand),
+};
