@@ -6,3 +6,4 @@ export * from "./id.ts";
 export * from "./queue.ts";
 export * from "./time.ts";
 export * from "./units.ts";
+export * from "./worker-url.ts";

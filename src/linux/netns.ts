@@ -1,4 +1,4 @@
-import { type ErrorKind, NaruError } from "../base/mod.ts";
+import { type ErrorKind, NaruError, workerUrl } from "../base/mod.ts";
 import type { LinkAddress, Route } from "./netlink/address.ts";
 import type { Link } from "./netlink/link.ts";
 import type {
@@ -37,7 +37,7 @@ export class NetworkKernel {
   #closed = false;
 
   constructor() {
-    this.#worker = new Worker(new URL("./netns.worker.ts", import.meta.url));
+    this.#worker = new Worker(workerUrl("linux/netns.worker.ts"));
     this.#worker.unref();
     this.#worker.addEventListener("message", ({ data }: MessageEvent<NetnsAnswer>) =>
       this.#answer(data),

@@ -1,4 +1,4 @@
-import { NaruError } from "../base/mod.ts";
+import { NaruError, workerUrl } from "../base/mod.ts";
 import { close, O_DIRECTORY, O_PATH, open } from "./descriptor.ts";
 import {
   fsconfigCreate,
@@ -182,7 +182,7 @@ export interface RelativeMountRequest {
 
 /** In a Worker of its own, since the current directory belongs to the process. */
 export async function mountRelative(request: RelativeMountRequest): Promise<void> {
-  const worker = new Worker(new URL("./overlay.worker.ts", import.meta.url));
+  const worker = new Worker(workerUrl("linux/overlay.worker.ts"));
   const { promise, resolve, reject } = Promise.withResolvers<SyscallErrorRecord | null>();
   worker.addEventListener("message", ({ data }) => resolve(data));
   worker.addEventListener("error", ({ message }) => reject(new Error(message)));

@@ -1,3 +1,4 @@
+import { workerUrl } from "../base/mod.ts";
 import { close, type Pipe, pipe2, writeAll } from "./descriptor.ts";
 import { isAlive, pidfdOpen } from "./process.ts";
 import { WATCH_ADD, WATCH_DROP, WATCH_STOP, type WatchReport } from "./process-watch-protocol.ts";
@@ -60,7 +61,7 @@ class PollingWatcher implements ProcessWatcher {
   #order(order: number, pidFd: number): void {
     if (this.#orders === undefined) {
       this.#orders = pipe2();
-      this.#worker = new Worker(new URL("./process-watch.worker.ts", import.meta.url));
+      this.#worker = new Worker(workerUrl("linux/process-watch.worker.ts"));
       this.#worker.unref();
       this.#worker.addEventListener("message", ({ data }: MessageEvent<WatchReport>) =>
         this.#report(data),
