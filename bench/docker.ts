@@ -21,16 +21,8 @@ export const DOCKER: Contender = {
     const socketPath = join(place.root, "s.sock");
     const roots = ["--data-root", place.dataRoot, "--exec-root", join(place.root, "exec")];
     const daemon = await startDaemon(
-      [
-        ...netns.enter,
-        "dockerd",
-        ...roots,
-        "--pidfile",
-        join(place.root, "pid"),
-        "-H",
-        `unix://${socketPath}`,
-      ],
-      { root: place.root, socketPath },
+      ["dockerd", ...roots, "--pidfile", join(place.root, "pid"), "-H", `unix://${socketPath}`],
+      { root: place.root, socketPath, netns },
     );
     return {
       socketPath,
@@ -38,10 +30,7 @@ export const DOCKER: Contender = {
         { name: "docker", argv: [stockCli() ?? "docker", "-H", `unix://${socketPath}`], env: {} },
       ],
       settle: async () => {}, // dockerd cleans up before it answers
-      stop: async () => {
-        await daemon.stop();
-        await netns.close();
-      },
+      stop: () => daemon.stop(),
     };
   },
 };

@@ -7,7 +7,7 @@ import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { run, textOf } from "./command.ts";
-import type { Contender } from "./contender.ts";
+import type { Contender, Running } from "./contender.ts";
 import { unmountUnder } from "./daemon.ts";
 import { DOCKER } from "./docker.ts";
 import { type Bench, clean, MEASUREMENTS, prepare, type Row, type Started } from "./measure.ts";
@@ -25,6 +25,8 @@ const USAGE = `npm run bench -- [--quick] [--only NAME]... [--engine NAME]... [-
   --json FILE    write everything, samples included
   --markdown     print the table as Markdown
   --work FOLDER  where the engines put their data (default: a folder in /var/tmp)`;
+
+const notes: string[] = [];
 
 const { values } = parseArgs({
   args: process.argv.slice(2),
@@ -55,7 +57,6 @@ async function main(): Promise<number> {
     console.error(`bench: nothing is called ${values.only?.join(", ")}\n${USAGE}`);
     return 1;
   }
-  const notes: string[] = [];
   const present = CONTENDERS.filter((contender) => {
     if (!(values.engine?.includes(contender.name) ?? true)) return false;
     const found = contender.version();
@@ -132,6 +133,7 @@ async function withEngines(
   }
 }
 
+/** Starts each engine; one that does not start is left out, and the notes say why. */
 async function startAll(
   present: readonly Contender[],
   root: string,
@@ -139,21 +141,20 @@ async function startAll(
   cache: string,
 ): Promise<Started[]> {
   const started: Started[] = [];
-  try {
-    for (const contender of present) {
-      const own = join(root, contender.name);
-      const running = await contender.start({
-        root: own,
-        dataRoot: join(data, contender.name, "data"),
-      });
-      started.push({ contender, root: own, running });
+  for (const contender of present) {
+    const own = join(root, contender.name);
+    let running: Running | undefined;
+    try {
+      running = await contender.start({ root: own, dataRoot: join(data, contender.name, "data") });
       await prepare(running, cache);
+      started.push({ contender, root: own, running });
+    } catch (error) {
+      await running?.stop();
+      const reason = error instanceof Error ? error.message : String(error);
+      notes.push(`${contender.name}: left out: ${reason}`);
     }
-    return started;
-  } catch (error) {
-    for (const { running } of started) await running.stop();
-    throw error;
   }
+  return started;
 }
 
 function machine(): string {

@@ -25,17 +25,8 @@ export const NARU: Contender = {
     const roots = ["--data-root", place.dataRoot, "--exec-root", join(place.root, "exec")];
     const bridge = ["--bridge", BRIDGE, "--bip", BRIDGE_ADDRESS];
     const daemon = await startDaemon(
-      [
-        ...netns.enter,
-        BINARY,
-        "daemon",
-        ...roots,
-        "--pidfile",
-        join(place.root, "pid"),
-        ...host,
-        ...bridge,
-      ],
-      { root: place.root, socketPath },
+      [BINARY, "daemon", ...roots, "--pidfile", join(place.root, "pid"), ...host, ...bridge],
+      { root: place.root, socketPath, netns },
     );
     const own = { name: "naru", argv: [BINARY, ...host], env: {} };
     const cli = stockCli();
@@ -50,10 +41,7 @@ export const NARU: Contender = {
       settle: async () => {
         await run([...netns.enter, BINARY, ...host, "system", "check", "--wait"]);
       },
-      stop: async () => {
-        await daemon.stop();
-        await netns.close();
-      },
+      stop: () => daemon.stop(),
     };
   },
 };
