@@ -208,3 +208,19 @@ test("a lagging client holds the writer back", async () => {
   await client.end();
   expect(client.received.length).toBeGreaterThanOrEqual(64 * piece.length);
 });
+
+test("a slow reader gets the tail after the end", async () => {
+  const stdio = newStdio("tail", false);
+  const client = new RawClient(engine.socketPath);
+  client.send(attachRequest("tail", UPGRADE, "stream=1&stdout=1"));
+  await client.says("\r\n\r\n");
+  client.socket.pause();
+  const big = new Uint8Array(4 * 1024 * 1024);
+  const writing = stdio.client?.write("stdout", big);
+  stdio.finish();
+  await Bun.sleep(1_300); // longer than the engine lingers after its last byte
+  client.socket.resume();
+  await writing;
+  await client.end();
+  expect(client.received.length).toBeGreaterThanOrEqual(big.length + 8);
+});

@@ -102,7 +102,8 @@ function failPlain(
   error: unknown,
 ): void {
   const { status, message, fault } = engineError(error, requestId);
-  if (fault) logFault(context, request, requestId, error);
+  const gone = response.destroyed && error instanceof Error && error.name === "AbortError";
+  if (fault && !gone) logFault(context, request, requestId, error);
   if (response.destroyed || response.writableEnded) return;
   if (response.headersSent) {
     response.destroy(); // a cut-off chunked body is how HTTP says that a stream failed

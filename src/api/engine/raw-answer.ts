@@ -63,15 +63,21 @@ export class RawAnswer {
   close(): void {
     const { socket } = this.#connection;
     if (socket.destroyed) return;
-    socket.end();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    socket.on("close", () => clearTimeout(timer));
     socket.removeAllListeners("data");
     socket.on("data", () => undefined);
     socket.resume();
-    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-    timer.unref();
-    socket.on("end", () => socket.destroySoon());
-    socket.on("close", () => clearTimeout(timer));
-    if (socket.readableEnded) socket.destroySoon();
+    // Only when all of our output has left: a slow reader must get its tail.
+    socket.end(() => {
+      if (socket.readableEnded) {
+        socket.destroy();
+        return;
+      }
+      socket.on("end", () => socket.destroy());
+      timer = setTimeout(() => socket.destroy(), LINGER_MS);
+      timer.unref();
+    });
   }
 
   #text(status: string, headers: readonly (readonly [string, string])[]): string {
