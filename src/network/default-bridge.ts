@@ -1,6 +1,7 @@
 import { NaruError, newId } from "../base/mod.ts";
 import { type NetworkKernel, readSysctl, writeSysctl } from "../linux/mod.ts";
 import type { Metadata } from "../storage/mod.ts";
+import { joinDockerChain, leaveDockerChain } from "./docker-chain.ts";
 import {
   type Ipv4Network,
   ipv4Number,
@@ -90,6 +91,7 @@ export async function startBridge(
       masquerade: options.ipMasquerade,
     }),
   );
+  await joinDockerChain(options.bridge, options.table);
   if (options.ipForward) await startForwarding(options);
   return { row, network, gateway: address, mtu: options.mtu || link.mtu };
 }
@@ -168,6 +170,7 @@ export async function removeBridge(
   kernel: NetworkKernel,
   metadata: Metadata,
 ): Promise<void> {
+  await leaveDockerChain(table);
   await applyRuleset(deleteTable(table));
   if (row.link !== undefined) {
     await leaveForwarding(row.link);

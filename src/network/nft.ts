@@ -10,10 +10,10 @@ export async function applyRuleset(ruleset: string): Promise<void> {
 
 /** The text of a table or set, or undefined when there is none. */
 export async function listRules(
-  kind: "table" | "set",
+  kind: "table" | "set" | "chain",
   ...name: readonly string[]
 ): Promise<string | undefined> {
-  const { exitCode, stdout } = await runNft(["list", kind, "ip", ...name], "");
+  const { exitCode, stdout } = await runNft(["-a", "list", kind, "ip", ...name], "");
   return exitCode === 0 ? stdout : undefined;
 }
 

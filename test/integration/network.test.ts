@@ -384,6 +384,25 @@ describe("several engines", () => {
     expect(run("nft", "list", "tables")).not.toContain("naru_");
   });
 
+  test("where Docker drops forwarding by policy, its own chain lets us pass, and is left clean", async () => {
+    run("nft", "add table ip filter");
+    run("nft", "add chain ip filter DOCKER-USER");
+    run("nft", "add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }");
+    run("nft", "add rule ip filter FORWARD jump DOCKER-USER");
+    const engine = await startEngine();
+    const a = await engine.network.attach(attachRequest("a"));
+    const abroad = await withServer(inOutside(), (port) =>
+      seenFrom(inNamespace(a.netnsPath), OUTSIDE_ADDRESS, port),
+    );
+    expect(abroad).toBe("198.51.100.1");
+    await engine.network.sweep(new Set());
+    await engine.queue.idle();
+    await engine.network.teardown();
+    await engine.stop();
+    expect(run("nft", "list chain ip filter DOCKER-USER")).not.toContain("naru");
+    run("nft", "delete table ip filter");
+  });
+
   test("without icc containers reach the outside but not each other", async () => {
     const engine = await startEngine({ icc: false });
     const a = await engine.network.attach(attachRequest("a"));
