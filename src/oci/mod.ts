@@ -1,4 +1,9 @@
 export * from "./chain-id.ts";
+export * from "./changes.ts";
+export * from "./manifest.ts";
+export * from "./media-type.ts";
+export * from "./platform.ts";
+export * from "./reference.ts";
 export * from "./tar-entry.ts";
 export { BLOCK_BYTES, isAscii } from "./tar-header.ts";
 export * from "./tar-parser.ts";

@@ -1,7 +1,7 @@
 export { openBlobStore } from "./blobs/blob-store.ts";
 export type * from "./contract.ts";
 export { FileStream } from "./file-stream.ts";
-export { decompress } from "./layers/decompress.ts";
+export { compressionOf, decompress } from "./layers/decompress.ts";
 export {
   type LayerStoreControl,
   type LayerStoreOptions,

@@ -1,0 +1,338 @@
+import {
+  type Clock,
+  type Digest,
+  errorMessage,
+  isNaruError,
+  KeyedQueue,
+  NaruError,
+} from "../base/mod.ts";
+import type { EventBus } from "../events/mod.ts";
+import type { Logger } from "../observe/mod.ts";
+import {
+  chainIdsOf,
+  formatFamiliar,
+  formatReference,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+  withTag,
+} from "../oci/mod.ts";
+import type {
+  HistoryItem,
+  ImageDeleteItem,
+  ImageInspect,
+  ImageSummary,
+  ProgressMessage,
+} from "../spec/mod.ts";
+import type { BlobStore, ByteStream, LayerStore, Metadata } from "../storage/mod.ts";
+import { readArchive } from "./archive.ts";
+import { planArchive } from "./archive-plan.ts";
+import type {
+  ImageImportOptions,
+  ImageListOptions,
+  ImageLoadOptions,
+  ImageService,
+  ImageUsers,
+  ResolvedImage,
+} from "./contract.ts";
+import { type Freed, removeBlob, removeLayers, removeUnreachable } from "./garbage.ts";
+import { type ImageRow, type ReferenceRow } from "./image-row.ts";
+import { type FoundImage, ImageTable } from "./image-table.ts";
+import { checkImport, planImport } from "./import.ts";
+import { type InstallInput, installImage } from "./install.ts";
+import { type LeaseGroup, Leases } from "./leases.ts";
+import { listImages } from "./list.ts";
+import { type Emit, withProgress } from "./progress.ts";
+import { planRemoval } from "./remove.ts";
+import {
+  chainIdOfImage,
+  containerConfigOf,
+  historyOf,
+  inspectOf,
+  splitReferences,
+  type ViewInput,
+} from "./view.ts";
+
+export interface ImageServiceOptions {
+  readonly metadata: Metadata;
+  readonly blobs: BlobStore;
+  readonly layers: LayerStore;
+  readonly events: Pick<EventBus, "publish">;
+  /** Asked at use: containers are there after images. */
+  readonly users: ImageUsers;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Opens the images of the data root; removes what loads that a crash cut off have left. */
+export async function createImageService(options: ImageServiceOptions): Promise<ImageService> {
+  const service = new StoredImageService(options);
+  await service.sweep();
+  return service;
+}
+
+class StoredImageService implements ImageService {
+  readonly #options: ImageServiceOptions;
+  readonly #table: ImageTable;
+  readonly #leases: Leases = new Leases();
+  readonly #leasedImages: Map<Digest, number> = new Map();
+  /** Tagging and removing see each other's results. */
+  readonly #changes: KeyedQueue<""> = new KeyedQueue();
+
+  constructor(options: ImageServiceOptions) {
+    this.#options = options;
+    this.#table = new ImageTable(options.metadata);
+  }
+
+  /** Garbage that is certain without knowing the containers. */
+  async sweep(): Promise<void> {
+    const freed = await removeUnreachable(this.#garbageInput());
+    if (freed.blobs + freed.layers > 0) {
+      this.#options.logger.info("removed what no image refers to", { ...freed });
+    }
+  }
+
+  #garbageInput(): Parameters<typeof removeUnreachable>[0] {
+    const { blobs, layers } = this.#options;
+    return { table: this.#table, blobs, layers, leases: this.#leases };
+  }
+
+  resolve(name: string): ResolvedImage {
+    return this.#resolved(this.#table.find(name));
+  }
+
+  find(name: string): ResolvedImage | undefined {
+    try {
+      return this.resolve(name);
+    } catch (error) {
+      if (isNaruError(error, "not_found")) return undefined;
+      throw error;
+    }
+  }
+
+  #resolved({ id, row }: FoundImage): ResolvedImage {
+    return {
+      id,
+      config: row.config,
+      containerConfig: containerConfigOf(row.config),
+      chainId: chainIdOfImage(row.config),
+      repoTags: splitReferences(this.#table.referencesOf(id)).tags,
+    };
+  }
+
+  async *load(
+    source: ByteStream,
+    options: ImageLoadOptions,
+  ): AsyncGenerator<ProgressMessage, void, undefined> {
+    yield* withProgress(
+      (emit, signal) => this.#load(source, emit, { ...options, signal }),
+      options.signal,
+    );
+  }
+
+  async #load(source: ByteStream, emit: Emit, options: ImageLoadOptions): Promise<void> {
+    const { blobs } = this.#options;
+    const { signal, quiet } = options;
+    await this.#ingesting(async (leases) => {
+      const archive = await readArchive(source, { blobs, leases, signal });
+      for (const plan of await planArchive(archive)) {
+        const input = this.#installInput(leases, signal, quiet ? undefined : emit);
+        const replaced = await installImage(plan, input);
+        for (const { reference, image } of replaced) {
+          const text = formatFamiliar(reference);
+          const stream = `The image ${text} already exists, renaming the old one with ID ${image} to empty string\n`;
+          emit({ stream });
+        }
+        this.#publish("load", plan.id);
+        const names = plan.references.map(
+          (reference) => `Loaded image: ${formatFamiliar(reference)}\n`,
+        );
+        if (names.length === 0) names.push(`Loaded image ID: ${plan.id}\n`);
+        for (const stream of names) emit({ stream });
+      }
+    });
+  }
+
+  async *import(
+    source: ByteStream,
+    options: ImageImportOptions,
+  ): AsyncGenerator<ProgressMessage, void, undefined> {
+    const request = checkImport(options);
+    yield* withProgress(async (emit, signal) => {
+      await this.#ingesting(async (leases) => {
+        const input = this.#installInput(leases, signal, undefined);
+        const plan = await planImport(source, request, input);
+        await installImage(plan, input);
+        for (const reference of plan.references) {
+          this.#publish("tag", plan.id, formatFamiliar(reference));
+        }
+        this.#publish("import", plan.id);
+        emit({ status: plan.id });
+      });
+    }, options.signal);
+  }
+
+  #installInput(leases: LeaseGroup, signal: AbortSignal, emit: Emit | undefined): InstallInput {
+    const { blobs, layers, clock } = this.#options;
+    return { table: this.#table, blobs, layers, clock, leases, signal, emit };
+  }
+
+  /** Runs `task` with leases; what it leased and nothing refers to in the end is removed again. */
+  async #ingesting(task: (leases: LeaseGroup) => Promise<void>): Promise<void> {
+    const leases = this.#leases.open();
+    try {
+      await task(leases);
+    } finally {
+      const held = leases.held();
+      leases[Symbol.dispose]();
+      await this.#removeUnneeded(held, held).catch((error: unknown) => {
+        // The next start removes it; what the task has to say is more important.
+        this.#options.logger.error("cannot remove what a load left", {
+          error: errorMessage(error),
+        });
+      });
+    }
+  }
+
+  async #removeUnneeded(chainIds: readonly Digest[], blobs: readonly Digest[]): Promise<Digest[]> {
+    const input = this.#garbageInput();
+    const removed = await removeLayers(input, chainIds);
+    for (const digest of blobs) await removeBlob(input, digest);
+    return removed.map(({ chainId }) => chainId);
+  }
+
+  async list(options: ImageListOptions): Promise<ImageSummary[]> {
+    const { layers, users, clock } = this.#options;
+    return listImages({ table: this.#table, layers, users, clock }, options);
+  }
+
+  async inspect(name: string): Promise<ImageInspect> {
+    return inspectOf(this.#viewInput(this.#table.find(name)));
+  }
+
+  async history(name: string): Promise<HistoryItem[]> {
+    return historyOf(this.#viewInput(this.#table.find(name)));
+  }
+
+  #viewInput({ id, row }: FoundImage): ViewInput {
+    const references = this.#table.referencesOf(id);
+    return { id, row, references, layers: this.#options.layers };
+  }
+
+  tag(name: string, target: { repo: string; tag: string }): Promise<void> {
+    return this.#changes.run("", () => this.#tag(name, tagTarget(target)));
+  }
+
+  async #tag(name: string, reference: Reference): Promise<void> {
+    const { id, row } = this.#table.find(name);
+    const changed: ImageRow = { ...row, lastTagNs: this.#options.clock.nowNs().toString() };
+    const value: ReferenceRow = { image: id, target: row.manifest.digest };
+    await this.#table.write({
+      images: new Map([[id, changed]]),
+      references: new Map([[formatReference(reference), value]]),
+    });
+    this.#publish("tag", id, formatFamiliar(reference));
+  }
+
+  remove(name: string, options: { force: boolean; noprune: boolean }): Promise<ImageDeleteItem[]> {
+    // noprune is about parents that only a builder leaves; layers without an image are nobody's.
+    return this.#changes.run("", () => this.#remove(name, options.force));
+  }
+
+  async #remove(name: string, force: boolean): Promise<ImageDeleteItem[]> {
+    const found = this.#table.find(name);
+    const { id, row } = found;
+    const users = this.#options.users.usersOf(id);
+    const references = this.#table.referencesOf(id);
+    const plan = planRemoval(found, references, { users, force });
+    const used = this.#inUse(id);
+    const labels = labelsOf(row);
+    const gone = plan.untag.map((reference) => [formatReference(reference), undefined] as const);
+    await this.#table.write({
+      references: new Map(gone),
+      // Containers that were made of it keep its layers, and it keeps its row for as long.
+      images: new Map(plan.deleteImage ? [[id, used ? { ...row, removed: true } : undefined]] : []),
+    });
+    for (const _ of plan.untag) this.#publishWith("untag", id, id, labels);
+    const items: ImageDeleteItem[] = plan.untag.map((reference) => ({
+      Untagged: formatFamiliar(reference),
+    }));
+    if (!plan.deleteImage) return items;
+    this.#publishWith("delete", id, id, {});
+    items.push({ Deleted: id });
+    if (!used && this.#inUse(id)) {
+      // A container was begun while that was written: its layers must stay known.
+      await this.#table.write({ images: new Map([[id, { ...row, removed: true }]]) });
+      return items;
+    }
+    const chainIds = chainIdsOf(row.config.rootfs.diff_ids);
+    const layers = used ? [] : await this.#removeUnneeded(chainIds, row.blobs);
+    return [...items, ...layers.map((chainId) => ({ Deleted: chainId }))];
+  }
+
+  #inUse(id: Digest): boolean {
+    return this.#leasedImages.has(id) || this.#options.users.usersOf(id).length > 0;
+  }
+
+  count(): number {
+    return this.#table.visible().length;
+  }
+
+  lease(id: Digest): Disposable {
+    const row = this.#table.image(id);
+    if (row === undefined) {
+      throw new NaruError("not_found", `No such image: ${id}`, { id });
+    }
+    const group = this.#leases.open();
+    for (const digest of row.blobs) group.add(digest);
+    for (const chainId of chainIdsOf(row.config.rootfs.diff_ids)) group.add(chainId);
+    this.#leasedImages.set(id, (this.#leasedImages.get(id) ?? 0) + 1);
+    let open = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (!open) return;
+        open = false;
+        group[Symbol.dispose]();
+        const count = (this.#leasedImages.get(id) ?? 1) - 1;
+        if (count > 0) this.#leasedImages.set(id, count);
+        else this.#leasedImages.delete(id);
+      },
+    };
+  }
+
+  async collectGarbage(): Promise<Freed> {
+    const unused = this.#table.hidden().filter((id) => !this.#inUse(id));
+    await this.#table.write({ images: new Map(unused.map((id) => [id, undefined])) });
+    return removeUnreachable(this.#garbageInput());
+  }
+
+  /** Docker's attributes: the image's labels and `name`, which is the id for all but `tag`. */
+  #publish(action: string, id: Digest, name: string = id): void {
+    const row = this.#table.image(id);
+    this.#publishWith(action, id, name, row === undefined ? {} : labelsOf(row));
+  }
+
+  #publishWith(action: string, id: Digest, name: string, labels: Record<string, string>): void {
+    const attributes = { ...labels, name };
+    this.#options.events.publish({ type: "image", action, id, attributes });
+  }
+}
+
+function labelsOf(row: ImageRow): Record<string, string> {
+  return { ...containerConfigOf(row.config).Labels };
+}
+
+/** Docker's rules for `repo` and `tag`: the tag parameter wins over one in the repository. */
+function tagTarget(target: { repo: string; tag: string }): Reference {
+  if (/^sha256(?::|$)/.test(target.repo) || /^[0-9a-f]{64}$/.test(target.repo)) {
+    throw new NaruError(
+      "invalid_argument",
+      "refusing to create an ambiguous tag using digest algorithm as name",
+    );
+  }
+  const named = parseReference(target.repo);
+  if (named.digest !== undefined) {
+    throw new NaruError("invalid_argument", "refusing to create a tag with a digest reference");
+  }
+  return target.tag === "" ? withDefaultTag(named) : withTag(named, target.tag);
+}

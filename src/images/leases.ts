@@ -1,0 +1,43 @@
+import type { Digest } from "../base/mod.ts";
+
+/** What must stay although nothing durable refers to it yet. Counted: leases overlap. */
+export class Leases {
+  readonly #counts: Map<Digest, number> = new Map();
+
+  has(digest: Digest): boolean {
+    return this.#counts.has(digest);
+  }
+
+  /** A group of leases that end together. */
+  open(): LeaseGroup {
+    return new LeaseGroup(this.#counts);
+  }
+}
+
+export class LeaseGroup implements Disposable {
+  readonly #counts: Map<Digest, number>;
+  readonly #held: Set<Digest> = new Set();
+
+  constructor(counts: Map<Digest, number>) {
+    this.#counts = counts;
+  }
+
+  add(digest: Digest): void {
+    if (this.#held.has(digest)) return;
+    this.#held.add(digest);
+    this.#counts.set(digest, (this.#counts.get(digest) ?? 0) + 1);
+  }
+
+  held(): readonly Digest[] {
+    return [...this.#held];
+  }
+
+  [Symbol.dispose](): void {
+    for (const digest of this.#held) {
+      const count = (this.#counts.get(digest) ?? 0) - 1;
+      if (count > 0) this.#counts.set(digest, count);
+      else this.#counts.delete(digest);
+    }
+    this.#held.clear();
+  }
+}
