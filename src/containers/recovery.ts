@@ -89,7 +89,7 @@ async function isHalfMade(
     program = NO_RUN; // gone, or a kernel thread that took the number
   }
   if (program === NO_RUN) return false;
-  const ofRuntime = program === basename(record.runtime.path) || program.includes("memfd:");
+  const ofRuntime = program.includes(basename(record.runtime.path)) || program.includes("memfd:");
   if (!ofRuntime) return false;
   return (await room.options.monitor.state(record.id, record.runtime))?.status === "created";
 }
@@ -234,6 +234,7 @@ export function recoverExec(room: Room, exec: ExecRecord): void {
   if (exitCode === undefined && container.state.kind === "running") return;
   const code = exitCode ?? EXIT_CODE_KILLED;
   room.execs.put({ ...exec, state: { kind: "ended", exitCode: code, pid } });
+  void rm(execDir(room, exec.id), { recursive: true, force: true });
 }
 
 /** conmon names the exit file of an exec after the container. */

@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import { NaruError } from "../base/mod.ts";
 import type { Change } from "../storage/mod.ts";
 import { crashPoint } from "./crash-point.ts";
+import { execDir } from "./exec.ts";
 import { finishExit, undoRun } from "./exit.ts";
 import { endLog } from "./logs.ts";
 import type { ContainerRecord } from "./record.ts";
@@ -15,15 +16,18 @@ export const REMOVAL_WORK: string = "container-files";
 interface RemovalWork {
   readonly id: string;
   readonly volumes: readonly string[];
+  /** Their directories are there only when the engine died while they ran. */
+  readonly execs: readonly string[];
 }
 
 /** Registers the second half of removals; before the work queue is started. */
 export function handleRemovalWork(room: Room): void {
   room.options.work.handle(REMOVAL_WORK, async (payload) => {
-    const { id, volumes } = payload as RemovalWork;
+    const { id, volumes, execs } = payload as RemovalWork;
     await room.options.layers.removeWritable(id);
     await rm(containerDir(room, id), { recursive: true, force: true });
     await rm(bundleDir(room, id), { recursive: true, force: true });
+    for (const execId of execs) await rm(execDir(room, execId), { recursive: true, force: true });
     for (const name of volumes) {
       if (room.options.volumes.get(name) === undefined) await room.options.volumes.removeData(name);
     }
@@ -49,12 +53,11 @@ export async function removeContainer(
     // After an engine restart a stopped container has nothing left to undo; a crash may have.
     if (room.live.has(id) || before.state.kind === "starting") await undoRun(room, id);
     const volumes = options.volumes ? ownVolumes(room, before) : [];
-    const { item, change } = room.options.work.prepare(REMOVAL_WORK, { id, volumes });
-    const also: Change[] = [
-      change,
-      ...room.execs.removalChanges(id),
-      ...room.options.volumes.removalChanges(volumes),
-    ];
+    const execRows = room.execs.removalChanges(id);
+    const execs = execRows.map(({ key }) => key);
+    const payload: RemovalWork = { id, volumes, execs };
+    const { item, change } = room.options.work.prepare(REMOVAL_WORK, payload);
+    const also: Change[] = [change, ...execRows, ...room.options.volumes.removalChanges(volumes)];
     crashPoint("remove.before-commit");
     const record = room.table.must(id);
     await room.table.remove(id, also);

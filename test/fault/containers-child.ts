@@ -1,0 +1,50 @@
+import { writeSync } from "node:fs";
+import { createBody, execBody } from "../fakes/bodies.ts";
+import { Collector, startEngine } from "../integration/containers-fixture.ts";
+
+/*
+ * An engine that does one thing after the other and says what was answered, until the environment's
+ * crash point kills it. Arguments: the roots' directory and short id.
+ */
+
+const [, , dir = "", shortId = ""] = process.argv;
+const engine = await startEngine({ dir, shortId }, { image: { Volumes: { "/data": {} } } });
+const { service } = engine;
+const options = { detach: false, tty: undefined, consoleSize: undefined };
+
+function answered(what: string): void {
+  writeSync(1, `${what}\n`);
+}
+
+const body = (command: string) =>
+  createBody({ Cmd: ["sh", "-c", command] }, { NetworkMode: "default" });
+
+const steady = await service.create(body("trap 'exit 9' TERM; while :; do sleep 0.1; done"), {
+  name: "steady",
+  platform: "",
+});
+await service.start(steady.id);
+const { State } = await service.inspect(steady.id, { size: false });
+answered(`steady ${steady.id} ${State.Pid}`);
+
+const victim = await service.create(
+  body("trap 'exit 6' TERM; echo up; while :; do sleep 0.05; done"),
+  {
+    name: "victim",
+    platform: "",
+  },
+);
+answered(`created ${victim.id}`);
+await service.start(victim.id);
+answered("started");
+const execId = await service.execCreate(victim.id, execBody({ Cmd: ["echo", "hi"] }));
+const client = new Collector();
+const session = await service.execStart(execId, options, client);
+await session.done;
+answered(`execed ${execId}`);
+await service.stop(victim.id, { signal: "", timeoutSeconds: 10 });
+answered("stopped");
+await service.remove(victim.id, { force: false, volumes: true });
+answered("removed");
+answered("end");
+process.kill(process.pid, "SIGKILL");
