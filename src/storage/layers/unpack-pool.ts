@@ -1,4 +1,4 @@
-import { type Clock, type Digest, NaruError, Semaphore } from "../../base/mod.ts";
+import { type Clock, type Digest, NaruError, Semaphore, workerUrl } from "../../base/mod.ts";
 import type { ByteStream } from "../contract.ts";
 import { FileStream } from "../file-stream.ts";
 import { errorFromRecord } from "../metadata/database-error.ts";
@@ -47,7 +47,7 @@ export class UnpackPool {
       entry.cancel();
       return entry.worker;
     }
-    return new Worker(new URL("./layer.worker.ts", import.meta.url));
+    return new Worker(workerUrl("storage/layers/layer.worker.ts"));
   }
 
   #giveBack(worker: Worker): void {

@@ -1,5 +1,5 @@
 import { openSync } from "node:fs";
-import { assert, NaruError } from "../../base/mod.ts";
+import { assert, NaruError, workerUrl } from "../../base/mod.ts";
 import { close, flock, LOCK_EX, LOCK_NB } from "../../linux/mod.ts";
 import type { Change, Metadata, TableName } from "../contract.ts";
 import { openDatabaseReadOnly } from "./database.ts";
@@ -63,7 +63,7 @@ function lockFile(lockPath: string, path: string): () => void {
 
 /** Requests to the Worker, one answer each, in order. */
 class WorkerChannel {
-  readonly #worker: Worker = new Worker(new URL("./metadata.worker.ts", import.meta.url));
+  readonly #worker: Worker = new Worker(workerUrl("storage/metadata/metadata.worker.ts"));
   readonly #waiting: {
     resolve: (answer: MetadataAnswer) => void;
     reject: (error: Error) => void;
