@@ -26,10 +26,14 @@ export interface ConmonProcess {
   readonly pid: number;
   /** Lets it go on: once for a container, twice for an attached exec. */
   go(options: { readonly last: boolean }): void;
+  /** Closes the start pipe; a conmon that still waits there goes on and ends. Idempotent. */
+  release(): void;
   /** The next answer on the sync pipe. Throws internal with conmon's own words when it died. */
   answer(): Promise<ConmonAnswer>;
   /** The answer on the attach pipe: the attach socket is there. */
   attachable(): Promise<ConmonAnswer>;
+  /** Resolves when conmon has closed its sync pipe, which it does by ending. */
+  ended(): Promise<void>;
   close(): void;
 }
 
@@ -112,6 +116,10 @@ class StartedConmon implements ConmonProcess {
     if (options.last) this.#closeStart();
   }
 
+  release(): void {
+    this.#closeStart();
+  }
+
   answer(): Promise<ConmonAnswer> {
     return this.#read(this.#sync);
   }
@@ -119,6 +127,10 @@ class StartedConmon implements ConmonProcess {
   attachable(): Promise<ConmonAnswer> {
     if (this.#attach === undefined) throw new NaruError("internal", "conmon has no attach pipe");
     return this.#read(this.#attach);
+  }
+
+  async ended(): Promise<void> {
+    await this.#sync.readAll(CONMON_TEXT_BYTES_MAX);
   }
 
   async #read(channel: Channel): Promise<ConmonAnswer> {

@@ -27,7 +27,7 @@ const SIGKILL = 9;
 /**
  * Runs a process in a container under a conmon of its own. Throws invalid_argument in Docker's
  * words with `exitCode` 126 or 127 in the details when it cannot be started; `request.dir` is
- * removed then, and else when the process has ended.
+ * removed soon after, as it is when the process has ended.
  */
 export async function startExec(request: ExecRequest, driver: ExecDriver): Promise<ExecProcess> {
   const { dir } = request;
@@ -59,10 +59,17 @@ export async function startExec(request: ExecRequest, driver: ExecDriver): Promi
     return new MonitoredExec(request, conmon, answer.data, stdio);
   } catch (error) {
     stdio?.close();
-    conmon.close();
-    rmSync(dir, { recursive: true, force: true });
+    void cleanUp(conmon, dir);
     throw error;
   }
+}
+
+/** conmon writes into the folder to its very end, which nobody should wait for. */
+async function cleanUp(conmon: ConmonProcess, dir: string): Promise<void> {
+  conmon.release();
+  await conmon.ended();
+  conmon.close();
+  rmSync(dir, { recursive: true, force: true });
 }
 
 function failed(request: ExecRequest, message: string): NaruError {
@@ -98,8 +105,7 @@ class MonitoredExec implements ExecProcess {
       await this.stdio?.ended;
       return { exitCode };
     } finally {
-      conmon.close();
-      rmSync(this.#dir, { recursive: true, force: true });
+      void cleanUp(conmon, this.#dir);
     }
   }
 

@@ -20,9 +20,9 @@ export interface ConnectStdioOptions {
   readonly terminal: boolean;
   readonly stdin: StdinMode;
   /**
-   * The container's log, with `started()` called and the container not started yet: then output
-   * positions are the log's. Undefined (no log, or an engine that found the container running and
-   * so knows no positions): a lagging client slows the container, as it does with Docker.
+   * The container's log. With `started()` called before the container's start, output positions are
+   * the log's, and a lagging client reads on from it. Undefined, or with `resumed()` (the container
+   * ran before this engine did), a lagging client slows the container, as it does with Docker.
    */
   readonly log: ContainerLog | undefined;
   readonly logger: Logger;

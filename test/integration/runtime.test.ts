@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { newId } from "../../src/base/mod.ts";
 import { isAlive } from "../../src/linux/mod.ts";
 import { silentLogger } from "../../src/observe/mod.ts";
@@ -299,7 +299,7 @@ describe("exec", () => {
     expect(await process.exited).toEqual({ exitCode: 9 });
     expect(output.text()).toBe("b\n");
     expect(output.text("stderr")).toBe("e\n");
-    expect(existsSync(dir)).toBe(false);
+    await eventually(() => !existsSync(dir), "the end of the exec's folder");
   });
 
   test("stdin and half-close", async () => {
@@ -336,6 +336,8 @@ describe("exec", () => {
       details: { exitCode: 127 },
     });
     await expect(exec(["/noexec"])).rejects.toMatchObject({ details: { exitCode: 126 } });
+    const folders = (): string[] => readdirSync(`${bench.dir}/run`);
+    await eventually(() => !folders().some((name) => name.startsWith("e-")), "the folders' end");
   });
 
   test("an exec is held by the container's filter", async () => {

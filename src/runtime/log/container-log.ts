@@ -60,6 +60,11 @@ export async function openContainerLog(
 /** A log that a lagging client of the stdio hub can read on from. */
 export interface SpooledLog extends ContainerLog {
   readonly spool: LogSpool;
+  /**
+   * In place of `started` when this engine finds the run going on: followers wait for more, and the
+   * positions of output are unknown, so a lagging client makes the container wait.
+   */
+  resumed(): void;
 }
 
 interface Anchor {
@@ -114,7 +119,6 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool {
     this.#wake();
   }
 
-  /** The engine found this run going on: what it wrote before is not known by position. */
   resumed(): void {
     this.#ended = false;
     this.#anchors.clear();
