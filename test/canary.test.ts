@@ -46,6 +46,7 @@ const REASONS: Readonly<Record<string, RegExp>> = {
   "tidy-unfinished": /unfinished work/,
   "tidy-machine-path": /a path of one machine/,
   "tidy-changelog": /unexpected heading/,
+  "tidy-worker": /new Worker\( is banned/,
   "tidy-readme": /src\/config: has no README/,
 };
 

@@ -28,6 +28,11 @@ const BANS: readonly Ban[] = [
     allowed: /^$/,
   },
   {
+    pattern: /new Worker\((?!workerUrl\()/,
+    instead: "new Worker(workerUrl(...)): other addresses are wrong in the built file",
+    allowed: TESTS,
+  },
+  {
     pattern: /\bexecSync\(|\bspawnSync\(|\bBun\.spawnSync\(/,
     instead: "an asynchronous spawn: the engine serves others meanwhile",
     allowed: TESTS,
