@@ -3,7 +3,7 @@ import type { Logger } from "../observe/mod.ts";
 import type { ContainerLog, OutputStream, StdinMode, StdioClient, StdioHub } from "./contract.ts";
 import { HubClient } from "./hub-client.ts";
 import type { SpooledLog } from "./log/container-log.ts";
-import type { LogSpool, Positions } from "./log/spool.ts";
+import type { LogSpool } from "./log/spool.ts";
 
 /**
  * How far the slowest client may be behind before the container has to wait. This much log is kept
@@ -168,5 +168,3 @@ class ConmonHub implements StdioHub {
 function isSpooled(log: ContainerLog | undefined): log is SpooledLog {
   return log !== undefined && "spool" in log;
 }
-
-export type { Positions };
