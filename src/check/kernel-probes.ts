@@ -7,14 +7,18 @@ import type { Records } from "./records.ts";
 export function probeMounts(places: EnginePlaces, records: Records): Leak[] {
   const mounts = listMounts();
   const netns = new Set(records.endpoints.map(({ netnsPath }) => netnsPath));
-  return [places.execRoot, places.dataRoot]
-    .flatMap((root) => mountsBelow(root, mounts))
-    .filter(({ target }) => !netns.has(target) && !isActiveBundle(target, places, records))
-    .map(({ target, type }) => ({
-      kind: type === "nsfs" ? "namespace" : "mount",
-      subject: target,
-      reason: `${type} mount of no running container`,
-    }));
+  return (
+    [places.execRoot, places.dataRoot]
+      .flatMap((root) => mountsBelow(root, mounts))
+      .filter(({ target }) => !netns.has(target) && !isActiveBundle(target, places, records))
+      // Read-only mounts of the OCI runtimes' programs: one each, for the engine and its containers.
+      .filter(({ target }) => !target.startsWith(`${places.execRoot}/programs/`))
+      .map(({ target, type }) => ({
+        kind: type === "nsfs" ? "namespace" : "mount",
+        subject: target,
+        reason: `${type} mount of no running container`,
+      }))
+  );
 }
 
 function isActiveBundle(path: string, places: EnginePlaces, records: Records): boolean {

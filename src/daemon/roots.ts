@@ -1,7 +1,16 @@
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errorCode, NaruError } from "../base/mod.ts";
-import { close, flock, LOCK_EX, LOCK_NB, O_CLOEXEC, O_RDWR, open } from "../linux/mod.ts";
+import {
+  close,
+  flock,
+  LOCK_EX,
+  LOCK_NB,
+  O_CLOEXEC,
+  O_RDWR,
+  open,
+  processStatus,
+} from "../linux/mod.ts";
 
 /** The directories of one engine; both roots may be moved by flag. */
 export interface Roots {
@@ -44,7 +53,7 @@ export function takeRoots(dataRoot: string, execRoot: string): Roots {
  */
 export function writePidFile(path: string): Disposable {
   const holder = readPid(path);
-  if (holder !== undefined && holder !== process.pid && isProcess(holder)) {
+  if (holder !== undefined && holder !== process.pid && isEngine(holder)) {
     throw new NaruError(
       "conflict",
       `the pid file ${path} names process ${holder}, which is alive; stop that engine or choose another --pidfile`,
@@ -69,11 +78,14 @@ function readPid(path: string): number | undefined {
   }
 }
 
-function isProcess(pid: number): boolean {
+/** A pid file outlives a crash, and pids are given again: only a live engine of that number counts. */
+function isEngine(pid: number): boolean {
+  const status = processStatus(pid);
+  if (status === undefined || status.state === "Z") return false;
   try {
-    process.kill(pid, 0);
-    return true;
+    return /naru|dockerd|daemon/.test(readFileSync(`/proc/${pid}/cmdline`, "latin1"));
   } catch (error) {
-    return errorCode(error) === "EPERM";
+    if (errorCode(error) === "ENOENT") return false;
+    throw error;
   }
 }
