@@ -10,6 +10,7 @@ import { describeLacks, say, setUp } from "./set-up.ts";
 
 const SOCKET = "/run/naru/naru.sock";
 const LOG = "/var/log/naru/daemon.log"; // where the CLI puts it when it starts an engine
+const PIDFILE = "/run/naru/naru.pid";
 const IMAGE = "naru/base:latest";
 const ENGINE_LIMIT_MS = 20_000; // recovery after a crash included
 const COMMAND_LIMIT_MS = 60_000; // the first container waits for nothing but a slow disk
@@ -17,7 +18,7 @@ const POLL_MS = 20;
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 const SHOW = `
-echo "  pid 1          $(tr '\\0' ' ' < /proc/1/cmdline | cut -c1-40)"
+echo "  pid 1          $(cat /proc/1/comm), in a system of its own"
 echo "  host name      $(hostname)"
 echo "  address        $(ip -4 -o addr show eth0 | awk '{print $4}')"
 limit=$(cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null)
@@ -34,6 +35,7 @@ What to try next (the engine goes on in the background; its log is ${LOG}):
 
   export DOCKER_HOST=unix://${SOCKET}     then docker itself, or anything that speaks to it
   dist/naru system check                   looks for anything left behind
+  kill $(cat ${PIDFILE})               stops the engine; containers go on
 `;
 
 async function answers(): Promise<boolean> {
