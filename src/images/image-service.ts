@@ -220,7 +220,7 @@ class StoredImageService implements ImageService {
   }
 
   tag(name: string, target: { repo: string; tag: string }): Promise<void> {
-    return this.#changes.run("", () => this.#tag(name, tagTarget(target)));
+    return this.#changes.run("", async () => this.#tag(name, tagTarget(target)));
   }
 
   async #tag(name: string, reference: Reference): Promise<void> {
