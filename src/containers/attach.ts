@@ -38,7 +38,9 @@ export async function attachContainer(
     replayed,
   });
   replayed?.catch(() => attachment.detach());
-  if (options.stream) connect(room, record, attachment, room.live.get(record.id)?.hub);
+  // The hub of a run that has just ended has nothing more to give: such a client waits for the next.
+  const hub = record.state.kind === "running" ? room.live.get(record.id)?.hub : undefined;
+  if (options.stream) connect(room, record, attachment, hub);
   else attachment.abandoned();
   return attachment;
 }

@@ -1,5 +1,4 @@
 import { mkdir, rm } from "node:fs/promises";
-import { join } from "node:path";
 import { errorMessage, isNaruError, NaruError, newId } from "../base/mod.ts";
 import {
   buildExecProcess,
@@ -12,9 +11,8 @@ import { checkVariable } from "./config-check.ts";
 import type { ExecSession } from "./contract.ts";
 import { crashPoint } from "./crash-point.ts";
 import type { ContainerRecord, ExecRecord } from "./record.ts";
-import { publish, type Room, rootfsDir } from "./room.ts";
+import { execDir, notRunning, publish, type Room, rootfsDir } from "./room.ts";
 import { readInRoot } from "./rootfs.ts";
-import { notRunning } from "./stop.ts";
 import { type ResolvedUser, resolveUser } from "./user.ts";
 
 export interface ExecStartOptions {
@@ -25,12 +23,6 @@ export interface ExecStartOptions {
 
 /** Processes that run now, by exec id. */
 export type RunningExecs = Map<string, ExecProcess>;
-
-const SHORT = 16; // the directory's name is part of a socket's path, which has 107 bytes
-
-export function execDir(room: Room, execId: string): string {
-  return join(room.options.runDir, "execs", execId.slice(0, SHORT));
-}
 
 /** A container that can run a command now. Throws conflict in Docker's words. */
 function runnable(record: ContainerRecord): ContainerRecord {

@@ -1,4 +1,3 @@
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errorMessage } from "../base/mod.ts";
 import { umountDetached } from "../linux/mod.ts";
@@ -7,8 +6,6 @@ import type { RuntimeProcess } from "../spec/mod.ts";
 import { crashPoint } from "./crash-point.ts";
 import { endLog } from "./logs.ts";
 import type { ContainerRecord } from "./record.ts";
-import { removeContainer } from "./remove.ts";
-import { scheduleRestart } from "./restart.ts";
 import { bundleDir, type LiveRun, pathsOf, publish, type Room, rootfsDir } from "./room.ts";
 import type { ExitInfo } from "./state.ts";
 
@@ -99,17 +96,7 @@ async function cleanUp(room: Room, id: string, live: LiveRun): Promise<void> {
   await undoRun(room, id);
   void live.hub.ended.then(() => live.hub.close());
   room.live.delete(id);
-  const record = room.table.must(id);
-  if (record.hostConfig.AutoRemove && !room.removing.has(id)) {
-    await removeContainer(room, id, { volumes: true, force: false });
-    return;
-  }
-  crashPoint("exit.before-commit");
-  await room.table.update(id, (now) => ({ ...now, endpoint: null }));
-  crashPoint("exit.after-commit");
-  await rm(bundleDir(room, id), { recursive: true, force: true });
-  await rm(pathsOf(room, record).persistDir, { recursive: true, force: true });
-  if (!room.closing) await scheduleRestart(room, id);
+  await room.afterRun(id);
 }
 
 /** What a run has in the kernel and in the runtime: gone. Idempotent; every part is tried. */

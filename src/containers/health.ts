@@ -12,7 +12,7 @@ import {
   type ProbeResult,
   planHealth,
 } from "./health-state.ts";
-import { publish, type Room } from "./room.ts";
+import { type HealthWatch, publish, type Room } from "./room.ts";
 
 const OUTPUT_BYTES_MAX = 4096; // Docker keeps this much of each probe
 const SIGKILL = 9;
@@ -26,7 +26,7 @@ interface Check {
 }
 
 /** The health checks of what runs. In memory: after an engine restart a check begins anew. */
-export class HealthChecks {
+export class HealthChecks implements HealthWatch {
   readonly #checks: Map<string, Check> = new Map();
   #room: Room | undefined;
 

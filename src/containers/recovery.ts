@@ -5,14 +5,13 @@ import { errorMessage, isId } from "../base/mod.ts";
 import { umountDetached } from "../linux/mod.ts";
 import type { MonitorHandle, RuntimeChoice } from "../runtime/mod.ts";
 import type { RuntimeProcess, RuntimeSpec } from "../spec/mod.ts";
-import { execDir } from "./exec.ts";
 import { finishExit, recordExit, undoRun, watchExit } from "./exit.ts";
 import { openLog } from "./logs.ts";
 import type { ContainerRecord, ExecRecord } from "./record.ts";
 import { removeContainer } from "./remove.ts";
 import { armRestart, scheduleRestart } from "./restart.ts";
 import { startsWithEngine } from "./restart-policy.ts";
-import { bundleDir, containerDir, pathsOf, type Room, stdinMode } from "./room.ts";
+import { bundleDir, containerDir, execDir, pathsOf, type Room, stdinMode } from "./room.ts";
 import { startContainer } from "./start.ts";
 
 const EXIT_CODE_KILLED = 137;

@@ -2,12 +2,10 @@ import { rm } from "node:fs/promises";
 import { NaruError } from "../base/mod.ts";
 import type { Change } from "../storage/mod.ts";
 import { crashPoint } from "./crash-point.ts";
-import { execDir } from "./exec.ts";
 import { finishExit, undoRun } from "./exit.ts";
 import { endLog } from "./logs.ts";
 import type { ContainerRecord } from "./record.ts";
-import { cancelRestart } from "./restart.ts";
-import { bundleDir, containerDir, publish, type Room } from "./room.ts";
+import { bundleDir, cancelRestart, containerDir, execDir, publish, type Room } from "./room.ts";
 import { lastExit } from "./state.ts";
 
 /** Work that is done after the answer: the writable layer, the log, the anonymous volumes. */

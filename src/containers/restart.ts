@@ -1,5 +1,5 @@
 import { restartDelayMs } from "./restart-policy.ts";
-import type { Room } from "./room.ts";
+import { cancelRestart, type Room } from "./room.ts";
 import { startContainer } from "./start.ts";
 
 const MS_NS = 1_000_000n;
@@ -48,9 +48,4 @@ async function afterFailedRestart(room: Room, id: string): Promise<void> {
   const record = room.table.get(id);
   if (record === undefined || room.closing) return;
   await room.queue.run(id, () => scheduleRestart(room, id));
-}
-
-/** Forgets the timer but not the delay, from which the next one is reckoned. */
-export function cancelRestart(room: Room, id: string): void {
-  room.restarts.get(id)?.cancel();
 }

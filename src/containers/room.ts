@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Clock, KeyedQueue } from "../base/mod.ts";
+import { type Clock, type KeyedQueue, NaruError } from "../base/mod.ts";
 import type { EventBus } from "../events/mod.ts";
 import type { ImageService } from "../images/mod.ts";
 import type { NetworkService } from "../network/mod.ts";
@@ -19,7 +19,7 @@ import type { VolumeStore } from "../volumes/mod.ts";
 import type { ContainerTable } from "./container-table.ts";
 import type { ContainerDefaults } from "./contract.ts";
 import type { ExecTable } from "./exec-table.ts";
-import type { HealthChecks } from "./health.ts";
+import type { HealthState } from "./health-state.ts";
 import type { ContainerRecord } from "./record.ts";
 import type { ExitInfo } from "./state.ts";
 import type { TerminalDriver } from "./terminals.ts";
@@ -66,6 +66,16 @@ export interface PendingAttachment {
   abandoned(): void;
 }
 
+/** The health checks, as the rest of the folder sees them. */
+export interface HealthWatch {
+  /** undefined without a check. */
+  stateOf(id: string): HealthState | undefined;
+  started(id: string): void;
+  stopped(id: string): void;
+  forget(id: string): void;
+  close(): void;
+}
+
 /** What the parts of this folder share. */
 export interface Room {
   readonly options: ContainerServiceOptions;
@@ -74,7 +84,7 @@ export interface Room {
   /** One writer per container. */
   readonly queue: KeyedQueue<string>;
   readonly waiters: Waiters;
-  readonly health: HealthChecks;
+  readonly health: HealthWatch;
   readonly live: Map<string, LiveRun>;
   readonly pending: Map<string, Set<PendingAttachment>>;
   readonly logs: Map<string, Promise<ContainerLog>>;
@@ -82,6 +92,8 @@ export interface Room {
   readonly removing: Set<string>;
   /** Timers of restart policies, by container. */
   readonly restarts: Map<string, { readonly cancel: () => void; readonly delayMs: number }>;
+  /** What follows the clean-up of a run: removal, the row, another run. In the queue. */
+  readonly afterRun: (id: string) => Promise<void>;
   /** Exits seen from now on are left for the next engine. */
   closing: boolean;
 }
@@ -135,4 +147,19 @@ export function publish(
       ...more,
     },
   });
+}
+
+/** Forgets the timer but not the delay, from which the next one is reckoned. */
+export function cancelRestart(room: Room, id: string): void {
+  room.restarts.get(id)?.cancel();
+}
+
+const EXEC_NAME_LENGTH = 16; // the directory's name is part of a socket's path, which has 107 bytes
+
+export function execDir(room: Room, execId: string): string {
+  return join(room.options.runDir, "execs", execId.slice(0, EXEC_NAME_LENGTH));
+}
+
+export function notRunning(record: ContainerRecord): NaruError {
+  return new NaruError("conflict", `container ${record.id} is not running`);
 }

@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { errorMessage, KeyedQueue, NaruError } from "../base/mod.ts";
 import { DEFAULT_SECCOMP_PROFILE } from "../runtime/mod.ts";
+import { afterRun } from "./after-run.ts";
 import { attachContainer } from "./attach.ts";
 import { ContainerTable } from "./container-table.ts";
 import type { ContainerListOptions, ContainerService, StopOptions } from "./contract.ts";
@@ -15,11 +16,17 @@ import { parseContainerName } from "./name.ts";
 import type { ContainerRecord } from "./record.ts";
 import { recoverAll, recoverExec } from "./recovery.ts";
 import { alreadyRemoving, handleRemovalWork, removeContainer, stillRunning } from "./remove.ts";
-import { cancelRestart } from "./restart.ts";
-import { bundleDir, type ContainerServiceOptions, publish, type Room } from "./room.ts";
+import {
+  bundleDir,
+  type ContainerServiceOptions,
+  cancelRestart,
+  notRunning,
+  publish,
+  type Room,
+} from "./room.ts";
 import { startContainer } from "./start.ts";
 import { type ContainerLifeState, isRunning, settledState, statusWord } from "./state.ts";
-import { killContainer, notRunning, setPaused, stopContainer } from "./stop.ts";
+import { killContainer, setPaused, stopContainer } from "./stop.ts";
 import { createTerminalDriver } from "./terminals.ts";
 import { inspectOf, listFilterContext, sizeOf, summaryOf } from "./views.ts";
 import { Waiters, type WaitResult } from "./waiters.ts";
@@ -42,6 +49,7 @@ export async function createContainerService(
     mkdir(join(options.runDir, "bundles"), { recursive: true, mode: 0o700 }),
     mkdir(join(options.runDir, "execs"), { recursive: true, mode: 0o700 }),
   ]);
+  const health = new HealthChecks();
   const room: Room = {
     options,
     table: new ContainerTable(options.metadata),
@@ -50,15 +58,16 @@ export async function createContainerService(
     }),
     queue: new KeyedQueue(),
     waiters: new Waiters(),
-    health: new HealthChecks(),
+    health,
     live: new Map(),
     pending: new Map(),
     logs: new Map(),
     removing: new Set(),
     restarts: new Map(),
+    afterRun: (id) => afterRun(room, id),
     closing: false,
   };
-  room.health.attachTo(room);
+  health.attachTo(room);
   handleRemovalWork(room);
   return new Service(room);
 }

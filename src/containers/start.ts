@@ -8,8 +8,15 @@ import { finishExit, undoRun, watchExit } from "./exit.ts";
 import { openLog } from "./logs.ts";
 import type { ContainerRecord } from "./record.ts";
 import { removeContainer } from "./remove.ts";
-import { cancelRestart } from "./restart.ts";
-import { bundleDir, pathsOf, publish, type Room, rootfsDir, stdinMode } from "./room.ts";
+import {
+  bundleDir,
+  cancelRestart,
+  pathsOf,
+  publish,
+  type Room,
+  rootfsDir,
+  stdinMode,
+} from "./room.ts";
 import { makeDirectoryInRoot, readInRoot } from "./rootfs.ts";
 import { planSpecInput } from "./spec-input.ts";
 import {
@@ -174,6 +181,7 @@ async function run(room: Room, id: string, created: Created): Promise<void> {
   crashPoint("start.after-start");
   publish(room, record, "start");
   watchExit(room, id, { handle, hub, process: spec.process });
+  connectPending(room, id, hub); // who came while the runtime was starting it
   room.health.started(id);
 }
 

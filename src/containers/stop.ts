@@ -4,8 +4,7 @@ import type { StopOptions } from "./contract.ts";
 import { crashPoint } from "./crash-point.ts";
 import { finishExit } from "./exit.ts";
 import type { ContainerRecord } from "./record.ts";
-import { cancelRestart } from "./restart.ts";
-import { publish, type Room } from "./room.ts";
+import { cancelRestart, notRunning, publish, type Room } from "./room.ts";
 
 const SIGKILL = 9;
 const SIGCONT = 18;
@@ -13,10 +12,6 @@ const SECOND_MS = 1000;
 
 /** After SIGKILL a process may still be in the kernel (a slow disk); beyond this it is an error. */
 const KILL_WAIT_MS = 10_000;
-
-export function notRunning(record: ContainerRecord): NaruError {
-  return new NaruError("conflict", `container ${record.id} is not running`);
-}
 
 /** Ends the run, in the queue: the stop signal, then SIGKILL. Throws not_modified when none runs. */
 export async function stopContainer(room: Room, id: string, options: StopOptions): Promise<void> {

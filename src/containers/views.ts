@@ -54,7 +54,7 @@ export async function inspectOf(
     execIds: room.execs.idsOf(record.id),
     health: room.health.stateOf(record.id),
     networks: networksOf(room, record),
-    dataDirOfVolume: volumes.dataDir,
+    dataDirOfVolume: (name) => volumes.dataDir(name),
     size: options.size ? await sizeOf(room, record) : undefined,
   });
 }
@@ -70,7 +70,7 @@ export function summaryOf(
     health: room.health.stateOf(record.id)?.Status ?? "",
     imageName: shownImageName(record, (name) => room.options.images.find(name)?.id),
     networks: networksOf(room, record),
-    dataDirOfVolume: room.options.volumes.dataDir,
+    dataDirOfVolume: (name) => room.options.volumes.dataDir(name),
     size,
   });
 }

@@ -80,23 +80,7 @@ export async function startEngine(
   const work = createWorkQueue(metadata, { clock: systemClock, logger });
   const layers = await openLayerStore({ root: join(dataRoot, "layers"), metadata, work, logger });
   const image = await busyboxImage(roots, layers, settings.image ?? {});
-  const network = createNetworkService({
-    engineShortId: roots.shortId,
-    bridge: `nt${roots.shortId}`,
-    bip: "",
-    mtu: 0,
-    icc: true,
-    ipMasquerade: true,
-    ipForward: true,
-    ipForwardDrop: false,
-    netnsDir: join(runRoot, "netns"),
-    dns: [],
-    dnsSearch: [],
-    dnsOptions: [],
-    metadata,
-    queue: work,
-    logger,
-  });
+  const network = makeNetwork(roots, { metadata, work, logger });
   const monitor = await createContainerMonitor({
     runRoot,
     dataRoot,
@@ -152,6 +136,29 @@ export async function startEngine(
       await metadata.close();
     },
   };
+}
+
+function makeNetwork(
+  roots: EngineRoots,
+  parts: { readonly metadata: Metadata; readonly work: WorkQueue; readonly logger: Logger },
+): NetworkServiceControl {
+  return createNetworkService({
+    engineShortId: roots.shortId,
+    bridge: `nt${roots.shortId}`,
+    bip: "",
+    mtu: 0,
+    icc: true,
+    ipMasquerade: true,
+    ipForward: true,
+    ipForwardDrop: false,
+    netnsDir: join(roots.dir, "run", "netns"),
+    dns: [],
+    dnsSearch: [],
+    dnsOptions: [],
+    metadata: parts.metadata,
+    queue: parts.work,
+    logger: parts.logger,
+  });
 }
 
 /** Everything of this engine, for the end of a test file. */

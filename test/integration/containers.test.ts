@@ -428,23 +428,6 @@ describe("logs", () => {
     expect(client.text()).toBe("a\nc");
     await remove(id);
   });
-
-  test("none cannot be read", async () => {
-    const id = await create({}, { LogConfig: { Type: "none", Config: null } });
-    const options = {
-      stdout: true,
-      stderr: true,
-      follow: false,
-      sinceNs: undefined,
-      untilNs: undefined,
-      tailLines: undefined,
-      signal: never,
-    };
-    expect((await failure(engine.service.logs(id, options))).message).toBe(
-      "configured logging driver does not support reading",
-    );
-    await remove(id);
-  });
 });
 
 test("events come in Docker's order", async () => {
@@ -498,22 +481,4 @@ test("twenty at once: no name, address, mount or directory is left", async () =>
   const bundles = join(engine.roots.dir, "run", "bundles");
   expect(mountsBelow(bundles, listMounts())).toEqual([]);
   expect(engine.service.counts()).toEqual({ running: 0, paused: 0, stopped: 0 });
-});
-
-test("list and prune with filters", async () => {
-  const first = await create({ Labels: { keep: "1" } }, {}, "kept");
-  const second = await create({}, {}, "pruned");
-  const list = (filters: Record<string, string[]>) =>
-    engine.service.list({
-      all: false,
-      limit: 0,
-      size: true,
-      filters: new Map(Object.entries(filters)),
-    });
-  expect((await list({ status: ["created"] })).map(({ Id }) => Id)).toEqual([second, first]);
-  expect((await list({ status: ["created"], name: ["kep"] }))[0]?.Names).toEqual(["/kept"]);
-  expect((await failure(list({ nonsense: ["x"] }))).message).toBe("invalid filter 'nonsense'");
-  const pruned = await engine.service.prune(new Map([["label!", ["keep"]]]));
-  expect(pruned.deleted).toEqual([second]);
-  await remove(first);
 });
