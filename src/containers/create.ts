@@ -161,6 +161,14 @@ function checkAll(
       { field: "SecurityOpt" },
     );
   }
+  const { initPath, init } = room.options.defaults;
+  if ((host.Init ?? init) && (initPath === "" || !existsSync(initPath))) {
+    throw new NaruError(
+      "unsupported",
+      `HostConfig.Init: no init program at "${initPath}" (init-path in daemon.json)`,
+      { field: "Init" },
+    );
+  }
   room.options.network.checkPorts(host.PortBindings, host.PublishAllPorts);
   room.options.network.parseMode(host.NetworkMode); // whether it is there is asked at start
   for (const shared of [host.PidMode, host.IpcMode]) {

@@ -75,6 +75,7 @@ export function recordExit(
   publish(room, record, "die", {
     exitCode: String(exit.exitCode),
     execDuration: (ranNs / NS_PER_S).toString(),
+    ...(monitorLost ? { reason: info.error } : {}),
   });
   room.health.stopped(id);
   endLog(room, id);

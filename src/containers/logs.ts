@@ -33,15 +33,18 @@ export function endLog(room: Room, id: string): void {
   );
 }
 
-/** Throws invalid_argument when neither stream is asked for, unsupported for `none`. */
+/** Throws invalid_argument when neither stream is asked for: before the container is looked up. */
+export function checkLogStreams(options: LogReadOptions): void {
+  if (options.stdout || options.stderr) return;
+  throw new NaruError("invalid_argument", "Bad parameters: you must choose at least one stream");
+}
+
+/** Throws unsupported for `none`. */
 export async function readLogs(
   room: Room,
   record: ContainerRecord,
   options: LogReadOptions,
 ): Promise<AsyncIterable<LogEntry>> {
-  if (!options.stdout && !options.stderr) {
-    throw new NaruError("invalid_argument", "Bad parameters: you must choose at least one stream");
-  }
   const log = await openLog(room, record);
   if (log === undefined) {
     throw new NaruError("unsupported", "configured logging driver does not support reading");

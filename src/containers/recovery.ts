@@ -3,7 +3,7 @@ import { readdir, readFile, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { errorMessage, isId } from "../base/mod.ts";
 import { umountDetached } from "../linux/mod.ts";
-import type { MonitorHandle, RuntimeChoice } from "../runtime/mod.ts";
+import type { MonitorHandle, RuntimeChoice, StdioHub } from "../runtime/mod.ts";
 import type { RuntimeProcess, RuntimeSpec } from "../spec/mod.ts";
 import { finishExit, recordExit, undoRun, watchExit } from "./exit.ts";
 import { openLog } from "./logs.ts";
@@ -60,8 +60,9 @@ async function recoverOne(room: Room, record: ContainerRecord): Promise<void> {
     await adopt(room, record, state.handle);
     return;
   }
-  const exit = await room.options.monitor.readExit(pathsOf(room, record));
-  if (exit === undefined) {
+  // The code is there, or conmon is about to write it, or conmon is gone too.
+  const exit = await room.options.monitor.waitExit(record.id, state.handle, pathsOf(room, record));
+  if (exit.monitorLost) {
     await undoRun(room, record.id);
     await endedWithoutRecord(
       room,
@@ -116,17 +117,30 @@ async function adopt(room: Room, record: ContainerRecord, handle: MonitorHandle)
   const { id } = record;
   const log = await openLog(room, record);
   log?.started();
-  const hub = await room.options.terminals.connectStdio(bundleDir(room, id), {
-    terminal: record.config.Tty,
-    stdin: stdinMode(record),
-    log: undefined,
+  const dir = bundleDir(room, id);
+  const request = { terminal: record.config.Tty, stdin: stdinMode(record), log: undefined };
+  const hub = await room.options.terminals.connectStdio(dir, request).catch((error: unknown) => {
+    room.options.logger.error("the monitor of a running container is gone", { id, error });
+    return DEAD_HUB; // the wait for its exit ends the container and says so
   });
-  const process = await readProcess(bundleDir(room, id));
+  const process = await readProcess(dir);
   watchExit(room, id, { handle, hub, process });
   room.health.started(id);
   await log?.rotateIfNeeded(bundleDir(room, id));
   room.options.logger.info("container found running", { id, name: record.name });
 }
+
+/** In place of a connection to a monitor that is dead. */
+const DEAD_HUB: StdioHub = {
+  attach(client) {
+    client.end();
+    return () => undefined;
+  },
+  writeStdin: () => Promise.resolve(),
+  closeStdin: () => undefined,
+  ended: Promise.resolve(),
+  close: () => undefined,
+};
 
 async function readProcess(dir: string): Promise<RuntimeProcess> {
   const text = await readFile(join(dir, "config.json"), "utf8");

@@ -101,8 +101,9 @@ export function alreadyRemoving(id: string): NaruError {
 
 export function stillRunning(record: ContainerRecord): NaruError {
   const paused = record.state.kind === "running" && record.state.paused;
+  const word = record.state.kind === "restarting" ? "restarting" : "running";
   const advice = paused
     ? "container is paused and must be unpaused first"
-    : "container is running: stop the container before removing or force remove";
+    : `container is ${word}: stop the container before removing or force remove`;
   return new NaruError("conflict", `cannot remove container "${record.name}": ${advice}`);
 }

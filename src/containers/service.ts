@@ -11,7 +11,7 @@ import { createExec, inspectExec, type RunningExecs, resizeExec, startExec } fro
 import { ExecTable } from "./exec-table.ts";
 import { HealthChecks } from "./health.ts";
 import { compileListFilters, compilePruneFilters, type Filters } from "./list-filter.ts";
-import { readLogs, rotateRegularly } from "./logs.ts";
+import { checkLogStreams, readLogs, rotateRegularly } from "./logs.ts";
 import { parseContainerName } from "./name.ts";
 import type { ContainerRecord } from "./record.ts";
 import { recoverAll, recoverExec } from "./recovery.ts";
@@ -71,6 +71,8 @@ export async function createContainerService(
   handleRemovalWork(room);
   return new Service(room);
 }
+
+const CLOSE_WAIT_MS = 5_000; // starts and exits under way take milliseconds
 
 /** Decodes references, queues what writes, and hands on. */
 class Service implements ContainerService {
@@ -139,6 +141,7 @@ class Service implements ContainerService {
     const record = this.#find(ref);
     const { id } = record;
     if (this.#room.removing.has(id)) throw alreadyRemoving(id);
+    if (record.state.kind === "restarting" && !options.force) throw stillRunning(record);
     if (isRunning(record.state)) {
       if (!options.force) throw stillRunning(record);
       await killContainer(this.#room, id, "SIGKILL").catch((error: unknown) => {
@@ -204,6 +207,7 @@ class Service implements ContainerService {
   };
 
   logs: ContainerService["logs"] = async (ref, options) => {
+    checkLogStreams(options);
     const record = this.#find(ref);
     return { tty: record.config.Tty, entries: await readLogs(this.#room, record, options) };
   };
@@ -288,7 +292,11 @@ class Service implements ContainerService {
     this.#stopRotation();
     room.health.close();
     for (const id of room.restarts.keys()) cancelRestart(room, id);
-    await room.queue.idle();
+    // A stop without a limit may wait for ever; what is cut off here is what recovery is for.
+    const patience = Promise.withResolvers<void>();
+    const cancel = room.options.clock.after(CLOSE_WAIT_MS, () => patience.resolve());
+    await Promise.race([room.queue.idle(), patience.promise]);
+    cancel();
     room.closing = true;
     for (const { hub } of room.live.values()) hub.close();
   };
