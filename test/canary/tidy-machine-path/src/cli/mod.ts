@@ -1,1 +1,1 @@
-export const greet: (name: string) => string = () => "/work/somewhere";
+export const greet: (name: string) => string = () => "/work/main/naru";
