@@ -11,6 +11,8 @@ export class SocketWire implements Wire {
   readonly #address: EngineAddress;
   readonly #tls: TlsOptions | undefined;
   readonly #idle: ByteChannel[] = [];
+  /** Every open connection: a forgotten one would keep the process alive. */
+  readonly #open: Set<ByteChannel> = new Set();
 
   constructor(address: EngineAddress, tls: TlsOptions | undefined) {
     this.#address = address;
@@ -45,14 +47,21 @@ export class SocketWire implements Wire {
         closeWrite: () => channel.closeWrite(),
         close: () => {
           stopWatching();
-          channel.close();
+          this.#end(channel);
         },
       },
     };
   }
 
   close(): void {
-    for (const channel of this.#idle.splice(0)) channel.close();
+    this.#idle.length = 0;
+    for (const channel of this.#open) channel.close();
+    this.#open.clear();
+  }
+
+  #end(channel: ByteChannel): void {
+    channel.close();
+    this.#open.delete(channel);
   }
 
   /** Sends the request and reads the head of the answer. */
@@ -63,6 +72,7 @@ export class SocketWire implements Wire {
     for (;;) {
       const reused = this.#takeIdle();
       const channel = reused ?? (await ByteChannel.connect(this.#address, this.#tls));
+      this.#open.add(channel);
       const stopWatching = watchAbort(request.signal, channel);
       const sent = sendRequest(channel, request);
       // An engine may refuse before it has read the whole body: look at the answer in any case.
@@ -76,7 +86,7 @@ export class SocketWire implements Wire {
       }
       if (head !== null) return { channel, head, stopWatching };
       stopWatching();
-      channel.close();
+      this.#end(channel);
       throwIfAborted(request.signal);
       // A kept connection may have been closed by the engine meanwhile; nothing was processed.
       if (reused !== undefined && isReplayable(request)) continue;
@@ -93,7 +103,7 @@ export class SocketWire implements Wire {
     for (;;) {
       const channel = this.#idle.pop();
       if (channel === undefined || channel.usable) return channel;
-      channel.close();
+      this.#end(channel);
     }
   }
 
@@ -111,7 +121,7 @@ export class SocketWire implements Wire {
       stopWatching();
       const keep = reusable && head.keepAlive && length.kind !== "close" && channel.usable;
       if (keep && this.#idle.length < IDLE_CONNECTIONS_MAX) this.#idle.push(channel);
-      else channel.close();
+      else this.#end(channel);
     };
     if (length.kind === "none") finish(true);
     async function* body(): AsyncGenerator<Uint8Array, void, void> {
