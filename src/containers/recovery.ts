@@ -116,9 +116,9 @@ async function endedWithoutRecord(room: Room, record: ContainerRecord, why: stri
 async function adopt(room: Room, record: ContainerRecord, handle: MonitorHandle): Promise<void> {
   const { id } = record;
   const log = await openLog(room, record);
-  log?.started();
+  log?.resumed();
   const dir = bundleDir(room, id);
-  const request = { terminal: record.config.Tty, stdin: stdinMode(record), log: undefined };
+  const request = { terminal: record.config.Tty, stdin: stdinMode(record), log };
   const hub = await room.options.terminals.connectStdio(dir, request).catch((error: unknown) => {
     room.options.logger.error("the monitor of a running container is gone", { id, error });
     return DEAD_HUB; // the wait for its exit ends the container and says so

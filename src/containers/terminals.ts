@@ -20,7 +20,7 @@ export interface TerminalDriver {
 export interface StdioRequest {
   readonly terminal: boolean;
   readonly stdin: StdinMode;
-  /** undefined: there is none, or the container ran before this engine and positions are unknown. */
+  /** undefined: there is none. */
   readonly log: ContainerLog | undefined;
 }
 

@@ -164,6 +164,8 @@ export interface ContainerLog {
   ended(): void;
   /** A new run begins. */
   started(): void;
+  /** The run goes on under a new engine: what it wrote before is not known by position. */
+  resumed(): void;
   /** Rotates when the live file is over the limit. Called by a timer and by recovery. */
   rotateIfNeeded(bundleDir: string): Promise<void>;
   remove(): Promise<void>;
