@@ -31,7 +31,6 @@ export function parseMount(text: string): Mount {
       throw invalid(`cannot mix '${type}-*' options with mount type '${mount.Type}'`);
     }
   }
-  if (mount.Type === "bind" && mount.Source === undefined) throw invalid("source is required");
   return {
     ...mount,
     ...(draft.bind === undefined ? {} : { BindOptions: draft.bind }),
