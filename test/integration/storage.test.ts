@@ -7,113 +7,34 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
-  rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import fc from "fast-check";
-import { type Digest, digestOf, isNaruError, systemClock } from "../../src/base/mod.ts";
+import { type Digest, digestOf, systemClock } from "../../src/base/mod.ts";
 import { lgetxattr, mount, umountDetached } from "../../src/linux/mod.ts";
 import { silentLogger } from "../../src/observe/mod.ts";
-import { encodeTarEntry, type TarEntryInput, tarPadding, tarTrailer } from "../../src/oci/mod.ts";
+import { createWorkQueue, openBlobStore, openLayerStore } from "../../src/storage/mod.ts";
+import { rejection } from "../fakes/rejection.ts";
 import {
-  createWorkQueue,
-  type LayerStore,
-  type LayerStoreControl,
-  type Metadata,
-  openBlobStore,
-  openLayerStore,
-  openMetadata,
-  type WorkQueue,
-} from "../../src/storage/mod.ts";
+  archive,
+  base,
+  closeAll,
+  entry,
+  expectClean,
+  layers,
+  metadata,
+  openAll,
+  root,
+  stream,
+  unpack,
+  useStore,
+  writable,
+} from "./storage-fixture.ts";
 
-/** Real files, devices, attributes and overlay mounts: needs root. */
-const base = mkdtempSync(join(tmpdir(), "naru-storage-"));
-const canary = join(base, "canary");
-let root: string;
-let metadata: Metadata;
-let work: WorkQueue;
-let layers: LayerStore & LayerStoreControl;
-let serial = 0;
-
-async function openAll(path: string): Promise<void> {
-  root = path;
-  mkdirSync(root, { recursive: true });
-  metadata = await openMetadata(join(root, "naru.db"));
-  work = createWorkQueue(metadata, { clock: systemClock, logger: silentLogger });
-  layers = await openLayerStore({
-    root: join(root, "layers"),
-    metadata,
-    work,
-    logger: silentLogger,
-  });
-  work.start();
-}
-
-async function closeAll(): Promise<void> {
-  layers.close();
-  await work.idle();
-  await work.stop();
-  await metadata.close();
-}
-
-beforeAll(async () => {
-  mkdirSync(canary);
-  writeFileSync(join(canary, "file"), "untouched");
-  await openAll(join(base, "store"));
-});
-
-afterAll(async () => {
-  await closeAll();
-  rmSync(base, { recursive: true, force: true });
-});
-
-function entry(input: TarEntryInput, content = ""): Buffer {
-  const sizeBytes = input.sizeBytes ?? content.length;
-  const body = Buffer.from(content, "latin1");
-  return Buffer.concat([
-    encodeTarEntry({ ...input, sizeBytes }),
-    body,
-    tarPadding(body.byteLength),
-  ]);
-}
-
-const archive = (...entries: Uint8Array[]): Buffer => Buffer.concat([...entries, tarTrailer()]);
-
-async function* stream(
-  bytes: Uint8Array,
-  step = 10_000,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  for (let at = 0; at < bytes.byteLength; at += step) yield bytes.subarray(at, at + step);
-}
-
-/** Applies an archive, gives the directory that it became. */
-async function unpack(
-  bytes: Uint8Array,
-  parent: Digest | null = null,
-): Promise<{ dir: string; chainId: Digest }> {
-  const { chainId } = await layers.apply(parent, stream(bytes));
-  const rows = layers.describe(await writable(chainId), "/x");
-  return { dir: (rows["LowerDir"] as string).split(":")[0] as string, chainId };
-}
-
-async function writable(parent: Digest | null): Promise<string> {
-  const id = `w${(serial += 1)}`;
-  await layers.createWritable(id, parent);
-  return id;
-}
-
-/** Nothing half-made is left, and nothing outside was touched. */
-async function expectClean(): Promise<void> {
-  await work.idle();
-  expect(readdirSync(join(root, "layers/unpack"))).toEqual([]);
-  expect(readdirSync(join(root, "layers/trash"))).toEqual([]);
-  expect(readdirSync(canary)).toEqual(["file"]);
-  expect(readFileSync(join(canary, "file"), "utf8")).toBe("untouched");
-}
+/** Real files with owners, devices and mounts: needs root. */
+useStore();
 
 describe("unpacking", () => {
   test("keeps types, owners, modes, times, attributes, links and devices", async () => {
@@ -188,7 +109,7 @@ describe("unpacking", () => {
   });
 
   test("gzip and zstd give the diff id of the plain archive", async () => {
-    const plain = archive(entry({ name: `f${(serial += 1)}` }, "x".repeat(100_000)));
+    const plain = archive(entry({ name: "compressed" }, "x".repeat(100_000)));
     for (const bytes of [plain, gzipSync(plain), zstdCompressSync(plain)]) {
       const layer = await layers.apply(null, stream(bytes));
       expect(layer).toMatchObject({
@@ -236,172 +157,9 @@ describe("unpacking", () => {
       }
     }
     const job = layers.apply(null, endless(), { signal: aborter.signal });
-    await expect(job).rejects.toMatchObject({ kind: "cancelled" });
+    expect(await rejection(job)).toMatchObject({ kind: "cancelled" });
     await expectClean();
   });
-});
-
-describe("hostile archives", () => {
-  const up = "../".repeat(20);
-  const cases: [string, Buffer, RegExp][] = [
-    ["dots", archive(entry({ name: `${up}${canary}/new` }, "x")), /".*" leaves the layer/],
-    ["dots inside", archive(entry({ name: "a/../../../b" }, "x")), /leaves the layer/],
-    [
-      "an absolute link as folder",
-      archive(
-        entry({ name: "l", type: "symlink", linkName: canary }),
-        entry({ name: "l/new" }, "x"),
-      ),
-      /entry "l.*": .*symbolic link/,
-    ],
-    [
-      "a climbing link as folder",
-      archive(
-        entry({ name: "l", type: "symlink", linkName: `${up}${canary.slice(1)}` }),
-        entry({ name: "l/file" }, "x"),
-      ),
-      /symbolic link/,
-    ],
-    [
-      "links through links",
-      archive(
-        entry({ name: "a", type: "symlink", linkName: "." }),
-        entry({ name: "b", type: "symlink", linkName: `a/${up}` }),
-        entry({ name: `b${canary}/new` }, "x"),
-      ),
-      /symbolic link/,
-    ],
-    [
-      "a hard link out",
-      archive(entry({ name: "h", type: "hardlink", linkName: `${up}${canary}/file` })),
-      /leaves/,
-    ],
-    [
-      "an absolute hard link",
-      archive(entry({ name: "h", type: "hardlink", linkName: `${canary}/file` })),
-      /hard link to something/,
-    ],
-    [
-      "a hard link through a link",
-      archive(
-        entry({ name: "l", type: "symlink", linkName: canary }),
-        entry({ name: "h", type: "hardlink", linkName: "l/file" }),
-      ),
-      /symbolic link/,
-    ],
-    [
-      "a link loop",
-      archive(entry({ name: "l", type: "symlink", linkName: "l" }), entry({ name: "l/x" }, "x")),
-      /symbolic link/,
-    ],
-    ["a whiteout of the parent", archive(entry({ name: "a/.wh..." }, "")), /whiteout/],
-    [
-      "a file as folder",
-      archive(entry({ name: "f" }, "x"), entry({ name: "f/g" }, "x")),
-      /not a directory/,
-    ],
-    ["a root that is a file", archive(entry({ name: "/", type: "fifo" })), /root/],
-    ["an endless name", archive(entry({ name: "n".repeat(300) }, "x")), /too long/],
-    [
-      "a size that lies",
-      archive(entry({ name: "s", sizeBytes: 1_000_000 }, "x")),
-      /entry "s": .*too early/,
-    ],
-    [
-      "a cut archive",
-      archive(entry({ name: "s" }, "x".repeat(2000))).subarray(0, 1100),
-      /too early/,
-    ],
-    [
-      "garbage at the end",
-      Buffer.concat([archive(entry({ name: "s" }, "x")), Buffer.alloc(512, "g")]),
-      /after the end/,
-    ],
-    ["no archive at all", Buffer.from("hello".repeat(1000)), /invalid tar/],
-    [
-      "cut gzip",
-      gzipSync(archive(entry({ name: "s" }, "abcdef".repeat(9000)))).subarray(0, 60),
-      /invalid gzip/,
-    ],
-    [
-      "cut zstd",
-      zstdCompressSync(archive(entry({ name: "s" }, "abcdef".repeat(9000)))).subarray(0, 60),
-      /too early/,
-    ],
-  ];
-
-  test.each(cases)("%s is refused and touches nothing outside", async (_name, bytes, message) => {
-    const before = readdirSync(join(root, "layers/l"));
-    const job = layers.apply(null, stream(bytes));
-    await expect(job).rejects.toMatchObject({ kind: "invalid_argument" });
-    await expect(job).rejects.toThrow(message);
-    expect(readdirSync(join(root, "layers/l"))).toEqual(before);
-    await expectClean();
-  });
-
-  test("an absolute name lands inside the layer", async () => {
-    const { dir } = await unpack(archive(entry({ name: `${canary}/abs` }, "inside")));
-    expect(readFileSync(join(dir, canary, "abs"), "utf8")).toBe("inside");
-    await expectClean();
-  });
-
-  test("a setting of another overlay is not taken over", async () => {
-    const xattrs = new Map([["trusted.overlay.redirect", "/.."]]);
-    const { dir } = await unpack(archive(entry({ name: "d/", type: "directory", xattrs })));
-    expect(lgetxattr(join(dir, "d"), "trusted.overlay.redirect")).toBeUndefined();
-  });
-
-  test("a digest that differs is refused", async () => {
-    const bytes = archive(entry({ name: "f" }, "digest"));
-    const job = layers.apply(null, stream(bytes), { expectDiffId: digestOf("other") });
-    await expect(job).rejects.toThrow(/has digest sha256:.* instead of sha256:/);
-    await expectClean();
-  });
-
-  test("random trees of links never write outside", async () => {
-    const names = [
-      "a",
-      "b",
-      "a/b",
-      "b/a",
-      "a/b/c",
-      "../x",
-      "/",
-      ".",
-      `${up}${canary}/file`,
-      canary,
-      "a/.wh.b",
-      ".wh.a",
-      "a/.wh..wh..opq",
-    ];
-    const random = fc.record({
-      name: fc.constantFrom(...names),
-      type: fc.constantFrom(
-        "file",
-        "directory",
-        "symlink",
-        "hardlink",
-        "fifo",
-      ) as fc.Arbitrary<"file">,
-      linkName: fc.constantFrom(...names, "..", "", "c"),
-      mode: fc.constantFrom(0o644, 0o4755, 0o000),
-    });
-    const property = fc.asyncProperty(fc.array(random, { maxLength: 8 }), async (entries) => {
-      const bytes = archive(
-        ...entries.map((input) => entry(input, input.type === "file" ? "x" : "")),
-      );
-      try {
-        await layers.apply(null, stream(bytes));
-      } catch (error) {
-        if (!isNaruError(error, "invalid_argument")) throw error;
-      }
-      expect(readdirSync(canary)).toEqual(["file"]);
-      expect(readFileSync(join(canary, "file"), "utf8")).toBe("untouched");
-      expect(statSync(join(canary, "file")).nlink).toBe(1);
-    });
-    await fc.assert(property, { numRuns: 150 });
-    await expectClean();
-  }, 60_000);
 });
 
 describe("overlay", () => {
@@ -503,7 +261,7 @@ describe("after a crash", () => {
   });
 
   test("a removed layer is gone after a restart, with its files", async () => {
-    const { chainId, dir } = await unpack(archive(entry({ name: `gone${(serial += 1)}` }, "x")));
+    const { chainId, dir } = await unpack(archive(entry({ name: "removed" }, "x")));
     await layers.remove(chainId);
     await layers.remove(chainId);
     expect(layers.get(chainId)).toBeUndefined();
@@ -525,7 +283,7 @@ describe("after a crash", () => {
        import { systemClock } from "${here}/base/mod.ts";
        import { silentLogger as logger } from "${here}/observe/mod.ts";
        import { encodeTarEntry } from "${here}/oci/mod.ts";
-       import { mkdirSync } from "node:fs";
+              import { mkdirSync } from "node:fs";
        mkdirSync("${path}", { recursive: true });
        const metadata = await openMetadata("${path}/naru.db");
        const work = createWorkQueue(metadata, { clock: systemClock, logger });
@@ -559,14 +317,14 @@ describe("a full disk", () => {
     async function* large(): AsyncGenerator<Uint8Array, void, undefined> {
       for (let index = 0; index < 10; index += 1) yield Buffer.alloc(1_000_000, index);
     }
-    await expect(blobs.ingest(large())).rejects.toMatchObject({ kind: "exhausted" });
+    expect(await rejection(blobs.ingest(large()))).toMatchObject({ kind: "exhausted" });
     expect(readdirSync(join(disk, "data/ingest"))).toEqual([]);
     const options = { root: join(disk, "layers"), metadata, logger: silentLogger };
     const ownWork = createWorkQueue(metadata, { clock: systemClock, logger: silentLogger });
     const small = await openLayerStore({ ...options, work: ownWork });
     ownWork.start();
     const tar = archive(entry({ name: "large" }, "x".repeat(8_000_000)));
-    await expect(small.apply(null, stream(tar))).rejects.toMatchObject({ kind: "exhausted" });
+    expect(await rejection(small.apply(null, stream(tar)))).toMatchObject({ kind: "exhausted" });
     await ownWork.idle();
     expect(readdirSync(join(disk, "layers/unpack"))).toEqual([]);
     small.close();

@@ -58,7 +58,7 @@ async function* inflate(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const options = { chunkSize: OUTPUT_BYTES };
   const stream = compression === "gzip" ? createGunzip(options) : createZstdDecompress(options);
-  let sourceError: unknown;
+  let sourceError: Error | undefined;
   let wake: (() => void) | undefined;
   stream.on("drain", () => wake?.());
   stream.on("close", () => wake?.());
@@ -76,8 +76,8 @@ async function* inflate(
       }
       stream.end();
     } catch (error) {
-      sourceError = error;
-      stream.destroy(error instanceof Error ? error : new Error(errorMessage(error)));
+      sourceError = error instanceof Error ? error : new Error(errorMessage(error));
+      stream.destroy(sourceError);
     }
   })();
   try {

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { rejection, rejectionMessage } from "../../../test/fakes/rejection.ts";
 import { openMetadata, openMetadataReadOnly } from "./metadata.ts";
 
 const root = mkdtempSync(join(tmpdir(), "naru-metadata-"));
@@ -80,7 +81,7 @@ describe("metadata", () => {
   test("a second engine on the same file is refused", async () => {
     const path = newPath();
     const metadata = await openMetadata(path);
-    await expect(openMetadata(path)).rejects.toMatchObject({ kind: "conflict" });
+    expect(await rejection(openMetadata(path))).toMatchObject({ kind: "conflict" });
     await metadata.close();
     await (await openMetadata(path)).close();
   });
@@ -89,7 +90,7 @@ describe("metadata", () => {
     const metadata = await openMetadata(newPath());
     await metadata.close();
     const late = metadata.commit([{ table: "settings", key: "k", value: 1 }]);
-    await expect(late).rejects.toMatchObject({ kind: "unavailable" });
+    expect(await rejection(late)).toMatchObject({ kind: "unavailable" });
   });
 
   test("close waits for the commits under way", async () => {
@@ -112,8 +113,8 @@ describe("a database that cannot be used", () => {
     database.run("PRAGMA user_version = 999");
     database.close();
     const before = readFileSync(path);
-    await expect(openMetadata(path)).rejects.toMatchObject({ kind: "unsupported" });
-    await expect(openMetadata(path)).rejects.toThrow(/version 999/);
+    expect(await rejection(openMetadata(path))).toMatchObject({ kind: "unsupported" });
+    expect(await rejectionMessage(openMetadata(path))).toMatch(/version 999/);
     expect(() => openMetadataReadOnly(path)).toThrow(/version 999/);
     expect(readFileSync(path).equals(before)).toBe(true);
   });
@@ -122,8 +123,8 @@ describe("a database that cannot be used", () => {
     const path = newPath();
     writeFileSync(path, "this is not a database ".repeat(500));
     const before = readFileSync(path);
-    await expect(openMetadata(path)).rejects.toMatchObject({ kind: "damaged" });
-    await expect(openMetadata(path)).rejects.toThrow(/restore a backup/);
+    expect(await rejection(openMetadata(path))).toMatchObject({ kind: "damaged" });
+    expect(await rejectionMessage(openMetadata(path))).toMatch(/restore a backup/);
     expect(readFileSync(path).equals(before)).toBe(true);
   });
 
@@ -140,13 +141,13 @@ describe("a database that cannot be used", () => {
     const bytes = readFileSync(path);
     bytes.fill(0xa5, bytes.length - 16_384, bytes.length - 4096);
     writeFileSync(path, bytes);
-    await expect(openMetadata(path)).rejects.toMatchObject({ kind: "damaged" });
+    expect(await rejection(openMetadata(path))).toMatchObject({ kind: "damaged" });
   });
 
   test("a log without its database is not thrown away", async () => {
     const path = newPath();
     writeFileSync(`${path}-wal`, "content");
-    await expect(openMetadata(path)).rejects.toMatchObject({ kind: "damaged" });
+    expect(await rejection(openMetadata(path))).toMatchObject({ kind: "damaged" });
     expect(readFileSync(`${path}-wal`, "utf8")).toBe("content");
   });
 
