@@ -19,7 +19,6 @@ async function main(): Promise<number> {
   const suites = all.filter(
     ({ name }) => wanted.length === 0 || wanted.some((w) => within(name, w)),
   );
-  rmSync("/tmp/naru-test-logs", { recursive: true, force: true });
   const privileged = suites.some((suite) => suite.privileged);
   const why = privileged ? await prepare() : undefined;
   const total = { passed: 0, failed: 0, skipped: 0 };
@@ -61,6 +60,7 @@ async function prepare(): Promise<Obstacle | undefined> {
     say(describeLacks(lacks));
     return { reason: lacks.map((lack) => lack.what).join("; "), failed: false };
   }
+  rmSync("/tmp/naru-test-logs", { recursive: true, force: true });
   try {
     if (await build({ force: false })) say("built dist/naru");
     return undefined;
