@@ -209,7 +209,7 @@ async function startFailed(
     state: { ...before, exitCode, error: message },
   }));
   room.options.logger.warn("start failed", { id, error });
-  room.waiters.exited(id, { exitCode, error: message });
+  room.waiters.startFailed(id, { exitCode, error: message });
   if (record.hostConfig.AutoRemove) {
     await removeContainer(room, id, { volumes: true, force: false }).catch((reason: unknown) => {
       room.options.logger.error("removal after a failed start", { id, error: reason });

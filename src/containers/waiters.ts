@@ -42,6 +42,11 @@ export class Waiters {
     this.#settle(id, result, (condition) => condition !== "removed");
   }
 
+  /** A start failed: the container goes on not running; whoever waits for a run's end still does. */
+  startFailed(id: string, result: WaitResult): void {
+    this.#settle(id, result, (condition) => condition === "not-running");
+  }
+
   /** The container is gone: nobody has anything left to wait for. */
   removed(id: string, result: WaitResult): void {
     this.#settle(id, result, () => true);
