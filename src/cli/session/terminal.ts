@@ -21,16 +21,39 @@ export async function rawTerminal(io: CliIo): Promise<AsyncDisposable> {
   };
 }
 
-/** Tells the engine the size now and whenever the window changes, until disposed. */
-export function followSize(io: CliIo, resize: (size: TerminalSize) => Promise<void>): Disposable {
-  const tell = (): void => {
+const FIRST_SIZE_TRIES = 15; // 10, 20, … 150 ms apart: 1.2 s, longer than a start takes
+const FIRST_SIZE_STEP_MS = 10;
+
+/**
+ * Tells the engine the size now and whenever the window changes, until disposed. The first time it
+ * tries again while the container is being started: engines below API 1.42 have it in no other way.
+ */
+export function followSize(
+  io: CliIo,
+  resize: (size: TerminalSize) => Promise<void>,
+): AsyncDisposable {
+  let over = false;
+  const tell = async (): Promise<boolean> => {
     const size = terminalSize(io);
-    // The container may have ended meanwhile; a size that comes too late is nobody's loss.
-    if (size !== undefined) resize(size).catch(() => undefined);
+    if (size === undefined) return true;
+    return await resize(size).then(
+      () => true,
+      () => false, // not started yet, or ended meanwhile
+    );
   };
-  tell();
-  const stop = io.onSignal("SIGWINCH", tell);
-  return { [Symbol.dispose]: stop };
+  const first = async (): Promise<void> => {
+    for (let count = 1; !over && !(await tell()) && count <= FIRST_SIZE_TRIES; count += 1) {
+      await Bun.sleep(count * FIRST_SIZE_STEP_MS);
+    }
+  };
+  void first();
+  const stop = io.onSignal("SIGWINCH", () => void tell());
+  return {
+    async [Symbol.asyncDispose](): Promise<void> {
+      over = true;
+      stop();
+    },
+  };
 }
 
 // Every signal that a process can catch and that is meant for the container. SIGCHLD, SIGPIPE,
