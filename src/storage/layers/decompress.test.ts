@@ -76,4 +76,15 @@ describe("decompress", () => {
     }
     expect(ended).toBe(true);
   });
+
+  test("a source that stalls does not hold back what was found", async () => {
+    async function* stalling(): AsyncGenerator<Uint8Array, void, undefined> {
+      const damaged = Buffer.from(gzipSync(text));
+      damaged.fill(0xff, 20, 40);
+      yield damaged;
+      await new Promise(() => undefined);
+    }
+    const error = await rejection(collect(decompress(stalling())));
+    expect(error).toMatchObject({ kind: "invalid_argument" });
+  });
 });

@@ -24,20 +24,22 @@ export async function* decompress(
   source: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const input = source[Symbol.asyncIterator]();
+  let compression: Compression = "none";
   try {
     const head = await readHead(input);
-    const compression = compressionOf(head);
-    if (compression === "none") {
-      if (head.byteLength > 0) yield head;
-      for (;;) {
-        const next = await input.next();
-        if (next.done === true) return;
-        yield next.value;
-      }
+    compression = compressionOf(head);
+    if (compression !== "none") {
+      yield* inflate(compression, head, input);
+      return;
     }
-    yield* inflate(compression, head, input);
+    if (head.byteLength > 0) yield head;
+    for (;;) {
+      const next = await input.next();
+      if (next.done === true) return;
+      yield next.value;
+    }
   } finally {
-    await input.return?.();
+    if (compression === "none") await input.return?.(); // else `inflate` has ended it
   }
 }
 
@@ -88,6 +90,11 @@ async function* inflate(
     throw new NaruError("invalid_argument", message, {}, { cause: error });
   } finally {
     stream.destroy();
-    await feeding;
+    wake?.();
+    // A source that stalls (a client that sends nothing) is ended when it moves again: what was found
+    // wrong with the data must not wait for that.
+    const ended = feeding.then(() => input.return?.());
+    ended.catch(() => undefined);
+    await Promise.race([ended, new Promise((resolve) => setImmediate(resolve))]);
   }
 }
