@@ -17,6 +17,8 @@ function honoured(where: string): FieldTreatment {
 const recorded: FieldTreatment = { treatment: "recorded", where: "containers/record.ts" };
 const refused: FieldTreatment = { treatment: "refused", where: "containers/host-config-check.ts" };
 
+const refusedByNetwork: FieldTreatment = { treatment: "refused", where: "network/service.ts" };
+
 const INPUT = "containers/spec-input.ts";
 const MERGE = "containers/config-merge.ts";
 const RESOURCES = "runtime/spec-builder/resources.ts";
@@ -87,7 +89,7 @@ export const HOST_CONFIG_FIELDS: Readonly<Record<keyof HostConfig, FieldTreatmen
   ContainerIDFile: recorded, // the client writes it
   LogConfig: honoured("containers/log-config.ts"),
   NetworkMode: honoured(NETWORK),
-  PortBindings: refused,
+  PortBindings: refusedByNetwork,
   RestartPolicy: honoured("containers/restart-policy.ts"),
   AutoRemove: honoured("containers/exit.ts"),
   VolumeDriver: refused,
@@ -109,7 +111,7 @@ export const HOST_CONFIG_FIELDS: Readonly<Record<keyof HostConfig, FieldTreatmen
   OomScoreAdj: honoured(INPUT),
   PidMode: honoured(INPUT),
   Privileged: honoured(INPUT),
-  PublishAllPorts: refused,
+  PublishAllPorts: refusedByNetwork,
   ReadonlyRootfs: honoured(INPUT),
   SecurityOpt: honoured("containers/security-opt.ts"),
   StorageOpt: refused,
