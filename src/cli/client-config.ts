@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { errorCode, errorMessage, NaruError } from "../base/mod.ts";
 import type { Environment } from "./container/client-files.ts";
@@ -15,9 +14,9 @@ export interface ClientConfig {
   readonly auths?: Readonly<Record<string, { auth?: string; identitytoken?: string }>>;
 }
 
-/** The folder of `config.json`: the flag, DOCKER_CONFIG, `~/.docker`. */
+/** The folder of `config.json`: the flag, DOCKER_CONFIG, `$HOME/.docker`. */
 export function configFolder(flag: string, environment: Environment): string {
-  return flag || environment["DOCKER_CONFIG"] || join(environment["HOME"] || homedir(), ".docker");
+  return flag || environment["DOCKER_CONFIG"] || join(environment["HOME"] || "/root", ".docker");
 }
 
 /** Empty when there is no file. Throws invalid_argument when it is not JSON. */
