@@ -1,2 +1,2 @@
 export type * from "./contract.ts";
-export { createImageService, type ImageServiceOptions } from "./image-service.ts";
+export { createImageService } from "./image-service.ts";

@@ -5,7 +5,7 @@ export * from "./media-type.ts";
 export * from "./platform.ts";
 export * from "./reference.ts";
 export * from "./tar-entry.ts";
-export { BLOCK_BYTES, isAscii } from "./tar-header.ts";
+export { isAscii } from "./tar-header.ts";
 export * from "./tar-parser.ts";
 export * from "./tar-reader.ts";
 export * from "./tar-writer.ts";

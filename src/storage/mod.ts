@@ -1,6 +1,5 @@
 export { openBlobStore } from "./blobs/blob-store.ts";
 export type * from "./contract.ts";
-export { FileStream } from "./file-stream.ts";
 export { compressionOf, decompress } from "./layers/decompress.ts";
 export {
   type LayerStoreControl,
@@ -8,4 +7,4 @@ export {
   openLayerStore,
 } from "./layers/layer-store.ts";
 export { type MetadataReader, openMetadata, openMetadataReadOnly } from "./metadata/metadata.ts";
-export { createWorkQueue, type WorkQueueOptions } from "./metadata/work-queue.ts";
+export { createWorkQueue } from "./metadata/work-queue.ts";
