@@ -3,7 +3,6 @@ export type * from "./contract.ts";
 export { compressionOf, decompress } from "./layers/decompress.ts";
 export {
   type LayerStoreControl,
-  type LayerStoreOptions,
   openLayerStore,
 } from "./layers/layer-store.ts";
 export { type MetadataReader, openMetadata, openMetadataReadOnly } from "./metadata/metadata.ts";
