@@ -6,11 +6,11 @@ export const ROOT: string = join(import.meta.dir, "../..");
 
 /**
  * The command line of naru: the built file, or the sources when NARU_TEST_SOURCE=1 (no build
- * needed, slower to start).
+ * needed, slower to start). NARU_TEST_PROGRAM names another built file, one that nobody rebuilds.
  */
 export function naruCommand(): readonly [string, ...string[]] {
   if (process.env["NARU_TEST_SOURCE"] === "1") return [process.execPath, join(ROOT, "src/main.ts")];
-  const built = join(ROOT, "dist/naru");
-  if (!existsSync(built)) throw new Error("dist/naru is missing: npm run build");
+  const built = process.env["NARU_TEST_PROGRAM"] ?? join(ROOT, "dist/naru");
+  if (!existsSync(built)) throw new Error(`${built} is missing: npm run build`);
   return [built];
 }
