@@ -7,7 +7,6 @@ import type { ContainerRecord } from "./record.ts";
 import { cancelRestart, notRunning, publish, type Room } from "./room.ts";
 
 const SIGKILL = 9;
-const SIGCONT = 18;
 const SECOND_MS = 1000;
 
 /** After SIGKILL a process may still be in the kernel (a slow disk); beyond this it is an error. */
@@ -39,7 +38,7 @@ export async function stopContainer(room: Room, id: string, options: StopOptions
   await sendSignal(room, record, signal);
   crashPoint("stop.after-signal");
   // The frozen do not die of a signal that they could handle.
-  if (record.state.paused) await room.options.monitor.resume(id, record.runtime);
+  if (record.state.paused) await thaw(room, record);
   if (!(await within(room, live.exited, timeoutMs))) {
     await sendSignal(room, record, SIGKILL);
     if (!(await within(room, live.exited, KILL_WAIT_MS))) throw didNotDie(record);
@@ -110,8 +109,8 @@ export async function killContainer(room: Room, id: string, text: string): Promi
     await room.table.update(id, (now) => ({ ...now, stoppedByUser: true }));
   }
   await sendSignal(room, record, signal);
-  if (record.state.paused && signal !== SIGCONT) {
-    await room.options.monitor.resume(id, record.runtime);
+  if (record.state.paused && (signal === SIGKILL || signal === stopSignal)) {
+    await thaw(room, record);
   }
   if (signal !== SIGKILL) return;
   if (!(await within(room, live.exited, KILL_WAIT_MS))) throw didNotDie(record);
@@ -119,6 +118,22 @@ export async function killContainer(room: Room, id: string, text: string): Promi
 
 async function killRestarting(room: Room, id: string): Promise<void> {
   await room.queue.run(id, () => stopContainer(room, id, { signal: "", timeoutSeconds: 0 }));
+}
+
+async function writePaused(room: Room, id: string, paused: boolean): Promise<void> {
+  await room.table.update(id, (now) =>
+    now.state.kind === "running" ? { ...now, state: { ...now.state, paused } } : now,
+  );
+}
+
+/** Lets a signal be handled. It may have ended or been thawed since; then there is nothing to do. */
+async function thaw(room: Room, record: ContainerRecord): Promise<void> {
+  try {
+    await room.options.monitor.resume(record.id, record.runtime);
+    await writePaused(room, record.id, false);
+  } catch (error) {
+    room.options.logger.debug("thawing a container that was signalled", { id: record.id, error });
+  }
 }
 
 /** Freezes or thaws, in the queue. */
@@ -130,9 +145,13 @@ export async function setPaused(room: Room, id: string, paused: boolean): Promis
     throw new NaruError("conflict", `Container ${record.id} ${words}`);
   }
   const { monitor } = room.options;
-  await (paused ? monitor.pause(id, record.runtime) : monitor.resume(id, record.runtime));
-  await room.table.update(id, (now) =>
-    now.state.kind === "running" ? { ...now, state: { ...now.state, paused } } : now,
-  );
+  try {
+    await (paused ? monitor.pause(id, record.runtime) : monitor.resume(id, record.runtime));
+  } catch (error) {
+    const live = room.live.get(id);
+    const ended = live === undefined || (await within(room, live.exited, SECOND_MS));
+    throw ended ? notRunning(record) : error;
+  }
+  await writePaused(room, id, paused);
   publish(room, record, paused ? "pause" : "unpause");
 }
