@@ -1,21 +1,35 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createEngineApi } from "../api/mod.ts";
-import { NaruError, systemClock } from "../base/mod.ts";
+import { type Clock, NaruError, systemClock } from "../base/mod.ts";
 import type { DaemonConfig } from "../config/mod.ts";
 import { type ContainerService, createContainerService } from "../containers/mod.ts";
-import { createEventBus, createTableJournal } from "../events/mod.ts";
-import { createImageService } from "../images/mod.ts";
+import { createEventBus, createTableJournal, type EventBus } from "../events/mod.ts";
+import { createImageService, type ImageService } from "../images/mod.ts";
 import { detectCgroups } from "../linux/mod.ts";
-import { createNetworkService, type NetworkServiceOptions } from "../network/mod.ts";
+import {
+  createNetworkService,
+  type NetworkServiceControl,
+  type NetworkServiceOptions,
+} from "../network/mod.ts";
 import type { Logger } from "../observe/mod.ts";
 import { createContainerMonitor, monitorCgroups, readHostFacts } from "../runtime/mod.ts";
-import { createWorkQueue, openBlobStore, openLayerStore, openMetadata } from "../storage/mod.ts";
+import {
+  type BlobStore,
+  createWorkQueue,
+  type LayerStore,
+  type Metadata,
+  openBlobStore,
+  openLayerStore,
+  openMetadata,
+  type WorkQueue,
+} from "../storage/mod.ts";
 import type { HttpHandlers } from "../transport/mod.ts";
 import { createVolumeStore } from "../volumes/mod.ts";
 import { containerDefaults, initPathOf } from "./defaults.ts";
+import { collectRegularly } from "./garbage.ts";
 import { createFacts } from "./host-facts.ts";
-import { engineIdentity } from "./identity.ts";
+import { type EngineIdentity, engineIdentity } from "./identity.ts";
 import { BUILD_TIME, ENGINE_VERSION, GIT_COMMIT } from "./version.ts";
 
 const MONITOR_PATHS: readonly string[] = [
@@ -33,120 +47,132 @@ export interface Engine {
   close(): Promise<void>;
 }
 
+/** What every part of the engine is given. */
+interface Setting {
+  readonly config: DaemonConfig;
+  /** The configuration of this moment. */
+  readonly current: () => DaemonConfig;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Closed in the opposite order. */
+  readonly closers: AsyncDisposableStack;
+}
+
 /**
  * Wires the rooms together and repairs what a former engine left. `current` gives the configuration
- * of this moment.
+ * of this moment. When it throws, everything that was opened is closed again.
  */
 export async function openEngine(current: () => DaemonConfig, logger: Logger): Promise<Engine> {
-  const config = current();
-  const conmonPath = MONITOR_PATHS.find((path) => existsSync(path));
-  if (conmonPath === undefined) {
-    throw new NaruError(
-      "unavailable",
-      "conmon is not installed; install the Debian package conmon",
-    );
-  }
-  const clock = systemClock;
-  const closers: (() => unknown)[] = [];
+  await using closers = new AsyncDisposableStack();
+  const setting: Setting = { config: current(), current, clock: systemClock, logger, closers };
+  const monitorPath = findMonitor();
+  const stores = await openStores(setting);
+  const { identity, events } = stores;
+  const parts = await openContainers(setting, stores, monitorPath);
+  await parts.network.start();
+  await parts.containers.recover();
+  stores.work.start();
+  closers.defer(collectRegularly(parts.images, logger));
+  const facts = createFacts({
+    engineId: identity.id,
+    gitCommit: GIT_COMMIT,
+    buildTime: BUILD_TIME,
+    monitorPath,
+    initPath: initPathOf(setting.config),
+    config: current,
+  });
+  const { containers, images, network: networks } = parts;
+  const handlers = createEngineApi(
+    { containers, images, networks, events, logger, facts },
+    { engineVersion: ENGINE_VERSION },
+  );
+  const open = closers.move();
+  return {
+    handlers,
+    reloaded: (attributes) =>
+      events.publish({ type: "daemon", action: "reload", id: identity.id, attributes }),
+    close: () => open.disposeAsync(),
+  };
+}
+
+function findMonitor(): string {
+  const path = MONITOR_PATHS.find((candidate) => existsSync(candidate));
+  if (path !== undefined) return path;
+  throw new NaruError("unavailable", "conmon is not installed; install the Debian package conmon");
+}
+
+interface Stores {
+  readonly metadata: Metadata;
+  readonly work: WorkQueue;
+  readonly blobs: BlobStore;
+  readonly layers: LayerStore;
+  readonly events: EventBus;
+  readonly identity: EngineIdentity;
+}
+
+/** What is on disk. */
+async function openStores({ config, clock, logger, closers }: Setting): Promise<Stores> {
   const metadata = await openMetadata(join(config.dataRoot, "naru.db"));
-  closers.push(() => metadata.close());
+  closers.defer(() => metadata.close());
   const identity = await engineIdentity(metadata);
   const work = createWorkQueue(metadata, { clock, logger });
-  closers.push(() => work.stop());
+  closers.defer(() => work.stop());
   const blobs = await openBlobStore(config.dataRoot);
-  const layers = await openLayerStore({
-    root: join(config.dataRoot, "layers"),
-    metadata,
-    work,
-    logger,
-  });
-  closers.push(() => layers.close());
+  const root = join(config.dataRoot, "layers");
+  const layers = await openLayerStore({ root, metadata, work, logger });
+  closers.defer(() => layers.close());
   const journal = createTableJournal({
     rows: metadata,
     clock,
     onError: (error) => logger.warn("cannot write events", { error }),
   });
-  closers.push(() => journal.close());
-  const events = createEventBus({ clock, journal });
-  let containers: ContainerService | undefined;
+  closers.defer(() => journal.close());
+  return { metadata, work, blobs, layers, events: createEventBus({ clock, journal }), identity };
+}
+
+interface Parts {
+  readonly containers: ContainerService;
+  readonly images: ImageService;
+  readonly network: NetworkServiceControl;
+}
+
+/** Images, the network, and the containers that stand on both. */
+async function openContainers(
+  setting: Setting,
+  stores: Stores,
+  conmonPath: string,
+): Promise<Parts> {
+  const { config, current, clock, logger, closers } = setting;
+  const { metadata, work, layers, events, identity } = stores;
+  const cgroupParent = cgroupParentOf(config, identity.shortName);
+  const late: { containers?: ContainerService } = {};
   const images = await createImageService({
-    metadata,
-    blobs,
-    layers,
-    events,
-    users: { usersOf: (id) => containers?.usersOfImage(id) ?? [] },
-    clock,
-    logger,
+    ...{ metadata, blobs: stores.blobs, layers, events, clock, logger },
+    users: { usersOf: (id) => late.containers?.usersOfImage(id) ?? [] },
   });
   const network = createNetworkService({
     ...networkOptions(config),
-    engineShortId: identity.shortName,
-    metadata,
-    queue: work,
-    logger,
+    ...{ engineShortId: identity.shortName, metadata, queue: work, logger },
   });
-  closers.push(() => network.close());
+  closers.defer(() => network.close());
   const monitor = await createContainerMonitor({
-    runRoot: config.execRoot,
-    dataRoot: config.dataRoot,
-    conmonPath,
-    cgroupDriver: config.cgroupDriver,
-    monitorCgroups: monitorCgroups(cgroupParentOf(config, identity.shortName)),
-    logger,
+    ...{ runRoot: config.execRoot, dataRoot: config.dataRoot, conmonPath, logger },
+    ...{ cgroupDriver: config.cgroupDriver, monitorCgroups: monitorCgroups(cgroupParent) },
     seccompCache: true,
   });
-  closers.push(() => monitor.close());
+  closers.defer(() => monitor.close());
   const cgroupVersion = detectCgroups().mode === "v2" ? "2" : "1";
-  containers = await createContainerService({
-    metadata,
-    work,
-    layers,
-    images,
-    network,
-    monitor,
-    events,
+  const containers = await createContainerService({
+    ...{ metadata, work, layers, images, network, monitor, events, clock, logger },
     volumes: createVolumeStore({ metadata, dir: join(config.dataRoot, "volumes"), clock }),
-    clock,
-    logger,
-    defaults: containerDefaults(current, {
-      cgroupVersion,
-      cgroupParent: cgroupParentOf(config, identity.shortName),
-    }),
+    defaults: containerDefaults(current, { cgroupVersion, cgroupParent }),
     host: readHostFacts(),
     dataDir: join(config.dataRoot, "containers"),
     runDir: config.execRoot,
   });
-  const service = containers;
-  closers.push(() => service.close());
-  await network.start();
-  await service.recover();
-  work.start();
-  const handlers = createEngineApi(
-    {
-      containers: service,
-      images,
-      networks: network,
-      events,
-      logger,
-      facts: createFacts({
-        engineId: identity.id,
-        gitCommit: GIT_COMMIT,
-        buildTime: BUILD_TIME,
-        monitorPath: conmonPath,
-        initPath: initPathOf(config),
-        config: current,
-      }),
-    },
-    { engineVersion: ENGINE_VERSION },
-  );
-  return {
-    handlers,
-    reloaded: (attributes) =>
-      events.publish({ type: "daemon", action: "reload", id: identity.id, attributes }),
-    async close() {
-      for (const close of closers.toReversed()) await close();
-    },
-  };
+  late.containers = containers;
+  closers.defer(() => containers.close());
+  return { containers, images, network };
 }
 
 function networkOptions(
@@ -155,18 +181,8 @@ function networkOptions(
   const { bridge, bip, mtu, icc, ipMasquerade, ipForward, ipForwardDrop } = config;
   const { dns, dnsSearch, dnsOptions } = config;
   return {
-    ...{
-      bridge,
-      bip,
-      mtu,
-      icc,
-      ipMasquerade,
-      ipForward,
-      ipForwardDrop,
-      dns,
-      dnsSearch,
-      dnsOptions,
-    },
+    ...{ bridge, bip, mtu, icc, ipMasquerade, ipForward, ipForwardDrop },
+    ...{ dns, dnsSearch, dnsOptions },
     netnsDir: join(config.execRoot, "netns"),
   };
 }
