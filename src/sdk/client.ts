@@ -1,6 +1,7 @@
 import { NaruError } from "../base/mod.ts";
 import type { TlsOptions } from "./byte-channel.ts";
 import { ContainerCalls } from "./containers.ts";
+import { type CallOptions, type EngineCaller, readText } from "./engine-caller.ts";
 import { ExecCalls } from "./exec.ts";
 import { type FetchFunction, FetchWire } from "./fetch-wire.ts";
 import { parseHost } from "./host.ts";
@@ -9,7 +10,7 @@ import { NetworkCalls, VolumeCalls } from "./networks.ts";
 import { SocketWire } from "./socket-wire.ts";
 import { errorOfStatus } from "./status-error.ts";
 import { SystemCalls } from "./system.ts";
-import type { HijackedStream, RequestBody, Wire, WireResponse } from "./wire.ts";
+import type { HijackedStream, Wire, WireResponse } from "./wire.ts";
 
 /** The newest version of the Engine API that this client speaks, and the oldest it can use. */
 export const API_VERSION_MAX = "1.56";
@@ -28,18 +29,6 @@ export interface EngineClientOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
-export type QueryValue = string | number | boolean | readonly string[] | undefined;
-
-export interface CallOptions {
-  readonly query?: Readonly<Record<string, QueryValue>> | undefined;
-  /** Sent as JSON. */
-  readonly json?: unknown;
-  /** Sent as it is; not together with `json`. */
-  readonly body?: RequestBody | undefined;
-  readonly headers?: Readonly<Record<string, string>> | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
 /** What `_ping` tells about an engine. */
 export interface PingAnswer {
   /** "" when the engine does not say. */
@@ -54,7 +43,7 @@ export function createEngineClient(options: EngineClientOptions): EngineClient {
 }
 
 /** One engine. Every method throws a NaruError: a kind, and the engine's message. */
-export class EngineClient {
+export class EngineClient implements EngineCaller {
   readonly host: string;
   readonly containers: ContainerCalls;
   readonly exec: ExecCalls;
@@ -171,13 +160,6 @@ export class EngineClient {
       server: header("server"),
     };
   }
-}
-
-/** Reads all of an answer as text. */
-export async function readText(response: WireResponse): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of response.body) chunks.push(chunk);
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 async function checked(response: WireResponse): Promise<WireResponse> {

@@ -1,6 +1,6 @@
 import { NaruError } from "../base/mod.ts";
 import type { ContainerInspect, ContainerSummary } from "../spec/mod.ts";
-import { type CallOptions, type EngineClient, readText } from "./client.ts";
+import { type CallOptions, type EngineCaller, readText } from "./engine-caller.ts";
 import { type Filters, filtersQuery } from "./filters.ts";
 import type { HijackedStream, WireResponse } from "./wire.ts";
 
@@ -36,9 +36,9 @@ export interface WaitResult {
 
 /** `/containers`. `ref` is a name, an id or the beginning of one. */
 export class ContainerCalls {
-  readonly #client: EngineClient;
+  readonly #client: EngineCaller;
 
-  constructor(client: EngineClient) {
+  constructor(client: EngineCaller) {
     this.#client = client;
   }
 

@@ -1,12 +1,12 @@
 import type { ExecInspect } from "../spec/mod.ts";
-import type { EngineClient } from "./client.ts";
+import type { EngineCaller } from "./engine-caller.ts";
 import type { HijackedStream } from "./wire.ts";
 
 /** `/exec` and `/containers/{id}/exec`. */
 export class ExecCalls {
-  readonly #client: EngineClient;
+  readonly #client: EngineCaller;
 
-  constructor(client: EngineClient) {
+  constructor(client: EngineCaller) {
     this.#client = client;
   }
 

@@ -5,7 +5,7 @@ import type {
   ImageSummary,
   ProgressMessage,
 } from "../spec/mod.ts";
-import type { EngineClient } from "./client.ts";
+import type { EngineCaller } from "./engine-caller.ts";
 import { type Filters, filtersQuery } from "./filters.ts";
 import { readJsonLines } from "./json-lines.ts";
 import type { RequestBody, WireResponse } from "./wire.ts";
@@ -22,9 +22,9 @@ export interface ImageImportQuery {
 
 /** `/images`. Names are references or ids. */
 export class ImageCalls {
-  readonly #client: EngineClient;
+  readonly #client: EngineCaller;
 
-  constructor(client: EngineClient) {
+  constructor(client: EngineCaller) {
     this.#client = client;
   }
 

@@ -7,6 +7,7 @@ export {
 export type { TlsOptions } from "./byte-channel.ts";
 export * from "./client.ts";
 export type * from "./containers.ts";
+export { type CallOptions, readText } from "./engine-caller.ts";
 export type { FetchFunction } from "./fetch-wire.ts";
 export type { Filters } from "./filters.ts";
 export { parseHost } from "./host.ts";

@@ -1,4 +1,4 @@
-import type { EngineClient } from "./client.ts";
+import type { EngineCaller } from "./engine-caller.ts";
 import { type Filters, filtersQuery } from "./filters.ts";
 
 /** What is read of a network; engines send more. */
@@ -25,9 +25,9 @@ export interface VolumeResource {
 
 /** `/networks`, read only. */
 export class NetworkCalls {
-  readonly #client: EngineClient;
+  readonly #client: EngineCaller;
 
-  constructor(client: EngineClient) {
+  constructor(client: EngineCaller) {
     this.#client = client;
   }
 
@@ -50,9 +50,9 @@ export class NetworkCalls {
 
 /** `/volumes`, read only. */
 export class VolumeCalls {
-  readonly #client: EngineClient;
+  readonly #client: EngineCaller;
 
-  constructor(client: EngineClient) {
+  constructor(client: EngineCaller) {
     this.#client = client;
   }
 

@@ -2,7 +2,9 @@ import { afterEach, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createEngineClient, type EngineClient, readText } from "./client.ts";
+import { rejection } from "../../test/fakes/rejection.ts";
+import { createEngineClient, type EngineClient } from "./client.ts";
+import { readText } from "./engine-caller.ts";
 import { parseHost } from "./host.ts";
 
 const undo: (() => void)[] = [];
@@ -57,7 +59,7 @@ test("a body without a length ends with the connection", async () => {
 test("an error status becomes a kind and the engine's message", async () => {
   const body = '{"message":"No such container: x"}';
   const client = peer([`HTTP/1.1 404 Not Found\r\nContent-Length: ${body.length}\r\n\r\n${body}`]);
-  await expect(client.containers.inspect("x")).rejects.toMatchObject({
+  expect(await rejection(client.containers.inspect("x"))).toMatchObject({
     kind: "not_found",
     message: "No such container: x",
   });
@@ -76,7 +78,7 @@ for (const [name, answer] of [
 ] as const) {
   test(`an answer that is ${name} is unavailable`, async () => {
     const client = peer([answer], { close: true });
-    await expect(client.json("GET", "/x")).rejects.toMatchObject({ kind: "unavailable" });
+    expect(await rejection(client.json("GET", "/x"))).toMatchObject({ kind: "unavailable" });
   });
 }
 
@@ -85,7 +87,7 @@ test("an aborted request ends at once", async () => {
   const abort = new AbortController();
   const call = client.call("GET", "/x", { signal: abort.signal });
   abort.abort();
-  await expect(call).rejects.toMatchObject({ kind: "cancelled" });
+  expect(await rejection(call)).toMatchObject({ kind: "cancelled" });
 });
 
 test("a hijacked stream is half-closed and read to its end", async () => {

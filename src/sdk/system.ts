@@ -1,4 +1,4 @@
-import type { EngineClient } from "./client.ts";
+import type { EngineCaller } from "./engine-caller.ts";
 import { type Filters, filtersQuery } from "./filters.ts";
 import { readJsonLines } from "./json-lines.ts";
 
@@ -26,9 +26,9 @@ export interface EventLine {
 
 /** `/info`, `/version`, `/events`, `/auth`. */
 export class SystemCalls {
-  readonly #client: EngineClient;
+  readonly #client: EngineCaller;
 
-  constructor(client: EngineClient) {
+  constructor(client: EngineCaller) {
     this.#client = client;
   }
 
