@@ -16,6 +16,7 @@ import {
   type ProcessWatcher,
   pidfdOpen,
   pidfdSendSignal,
+  processStatus,
 } from "../linux/mod.ts";
 import type { Logger } from "../observe/mod.ts";
 import type { RuntimeSpec } from "../spec/mod.ts";
@@ -167,8 +168,13 @@ class ConmonMonitor implements ContainerMonitor {
       this.#options.logger.warn("cannot undo a failed create", { id: request.id, error });
     }
     const conmonPid = readPidFile(`${request.paths.bundleDir}/conmon.pid`);
-    // Without a container conmon ends by itself; with one it would stay for an exit nobody reads.
-    if (state.created && conmonPid !== undefined) killProcess(conmonPid, undefined);
+    const status = conmonPid === undefined ? undefined : processStatus(conmonPid);
+    if (status !== undefined) {
+      // Without a container conmon ends by itself; with one it would stay for an exit nobody reads.
+      if (state.created) killProcess(status.pid, undefined);
+      const { ended } = this.#watcher.watch(status.pid, status.startTime);
+      void ended.then(() => rmSync(`${this.#exitsDir}/${request.id}`, { force: true }));
+    }
     rmSync(`${request.paths.persistDir}/exit`, { force: true });
   }
 
@@ -251,8 +257,10 @@ class ConmonMonitor implements ContainerMonitor {
       const exitedAtNs = BigInt(Date.now()) * 1_000_000n;
       return { exitCode: KILLED, exitedAtNs, oomKilled: false, monitorLost: true };
     } finally {
-      watched.cancel();
       waiters.delete(resolve);
+      // conmon writes the run's own exit file first and the one in the common folder after it: by
+      // then the container may be deleted, and nobody else would take that file away.
+      void watched.ended.then(() => rmSync(`${this.#exitsDir}/${id}`, { force: true }));
       if (waiters.size === 0) this.#exitWaiters.delete(id);
     }
   }

@@ -50,10 +50,10 @@ function dockerReason(message: string, command: string): string {
       : `exec: ${named}: executable file not found in $PATH`;
   }
   // crun opens what it will run: a directory cannot be executed, which the kernel calls EPERM.
-  if (/^open executable: Operation not permitted/.test(message)) {
+  if (message.startsWith("open executable: Operation not permitted")) {
     return `exec: ${named}: is a directory: permission denied`;
   }
-  if (/^open executable: Permission denied/.test(message)) {
+  if (message.startsWith("open executable: Permission denied")) {
     return `exec: ${named}: permission denied`;
   }
   const chdir = /^chdir `(.*)`: (.*)$/.exec(message);
