@@ -43,13 +43,15 @@ export async function removeContainer(
 ): Promise<void> {
   const before = room.table.must(id);
   if (room.removing.has(id)) throw alreadyRemoving(id);
-  if (before.state.kind === "running") throw stillRunning(before);
+  // A run that this engine has no hold of (its adoption failed) goes with everything it has.
+  const lost = before.state.kind === "running" && !room.live.has(id) && options.force;
+  if (before.state.kind === "running" && !lost) throw stillRunning(before);
   room.removing.add(id);
   try {
     await finishExit(room, id);
     cancelRestart(room, id);
     // After an engine restart a stopped container has nothing left to undo; a crash may have.
-    if (room.live.has(id) || before.state.kind === "starting") await undoRun(room, id);
+    if (lost || room.live.has(id) || before.state.kind === "starting") await undoRun(room, id);
     const volumes = options.volumes ? ownVolumes(room, before) : [];
     const execRows = room.execs.removalChanges(id);
     const execs = execRows.map(({ key }) => key);

@@ -145,7 +145,8 @@ class Service implements ContainerService {
     if (isRunning(record.state)) {
       if (!options.force) throw stillRunning(record);
       await killContainer(this.#room, id, "SIGKILL").catch((error: unknown) => {
-        if (this.#room.table.get(id)?.state.kind === "running") throw error;
+        const running = this.#room.table.get(id)?.state.kind === "running";
+        if (running && this.#room.live.has(id)) throw error;
       });
     }
     await this.#room.queue.run(id, async () => {

@@ -4,7 +4,7 @@ import type { StopOptions } from "./contract.ts";
 import { crashPoint } from "./crash-point.ts";
 import { finishExit } from "./exit.ts";
 import type { ContainerRecord } from "./record.ts";
-import { cancelRestart, notRunning, publish, type Room } from "./room.ts";
+import { cancelRestart, type LiveRun, notRunning, publish, type Room } from "./room.ts";
 
 const SIGKILL = 9;
 const SECOND_MS = 1000;
@@ -41,7 +41,7 @@ export async function stopContainer(room: Room, id: string, options: StopOptions
   if (record.state.paused) await thaw(room, record);
   if (!(await within(room, live.exited, timeoutMs))) {
     await sendSignal(room, record, SIGKILL);
-    if (!(await within(room, live.exited, KILL_WAIT_MS))) throw didNotDie(record);
+    await awaitDeath(room, record, live);
   }
   publish(room, record, "stop");
   await finishExit(room, id); // which may remove it, and `destroy` comes last
@@ -73,6 +73,18 @@ async function within(room: Room, promise: Promise<unknown>, timeoutMs: number):
   } finally {
     cancel();
   }
+}
+
+const THAW_CHECK_MS = 100; // a pause that was under way may have frozen what was to die
+
+/** After SIGKILL. A container that was frozen meanwhile is thawed, or it would never die. */
+async function awaitDeath(room: Room, record: ContainerRecord, live: LiveRun): Promise<void> {
+  for (let waitedMs = 0; waitedMs < KILL_WAIT_MS; waitedMs += THAW_CHECK_MS) {
+    if (await within(room, live.exited, THAW_CHECK_MS)) return;
+    const { state } = room.table.must(record.id);
+    if (state.kind === "running" && state.paused) await thaw(room, record);
+  }
+  throw didNotDie(record);
 }
 
 async function sendSignal(room: Room, record: ContainerRecord, signal: number): Promise<void> {
@@ -113,7 +125,7 @@ export async function killContainer(room: Room, id: string, text: string): Promi
     await thaw(room, record);
   }
   if (signal !== SIGKILL) return;
-  if (!(await within(room, live.exited, KILL_WAIT_MS))) throw didNotDie(record);
+  await awaitDeath(room, record, live);
 }
 
 async function killRestarting(room: Room, id: string): Promise<void> {
