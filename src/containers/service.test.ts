@@ -241,7 +241,6 @@ describe("create", () => {
       ShmSize: 1 << 26,
       MemorySwap: 16 << 20,
       Runtime: "crun",
-      RestartPolicy: { Name: "no" },
       LogConfig: { Type: "json-file" },
     });
     expect(view.Config.Hostname).toBe(id.slice(0, 12));
