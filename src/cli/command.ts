@@ -25,3 +25,18 @@ export interface Command {
   /** Gives the exit code. */
   run(invocation: Invocation): Promise<number>;
 }
+
+/** A name's place in the tables: what the overview says of it, and how its module is loaded. */
+export interface CommandEntry {
+  readonly summary: string;
+  /** Loads the command's module when it is called. */
+  readonly load: () => Promise<Command>;
+}
+
+/** All commands: `naru COMMAND`, and `naru GROUP COMMAND`. */
+export interface CommandTables {
+  readonly topLevel: Readonly<Record<string, CommandEntry>>;
+  readonly groups: Readonly<
+    Record<string, { summary: string; entries: Readonly<Record<string, CommandEntry>> }>
+  >;
+}

@@ -1,5 +1,5 @@
 import { fstatSync, write as writeAsync, writeSync } from "node:fs";
-import { errorCode } from "../base/mod.ts";
+import { errorCode, systemClock } from "../base/mod.ts";
 
 /** Where text and bytes go. */
 export interface OutputStream {
@@ -48,7 +48,7 @@ export function systemIo(): CliIo {
       process.on(name, action);
       return () => process.off(name, action);
     },
-    nowMs: () => Date.now(),
+    nowMs: () => systemClock.nowMs(),
   };
 }
 

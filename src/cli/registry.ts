@@ -1,12 +1,4 @@
-import type { Command } from "./command.ts";
-
-type Load = () => Promise<Command>;
-
-/** A name, what the overview says of it, and how its module is loaded when it is called. */
-export interface Entry {
-  readonly summary: string;
-  readonly load: Load;
-}
+import type { CommandEntry, CommandTables } from "./command.ts";
 
 const container = (): Promise<typeof import("./commands/container-state.ts")> =>
   import("./commands/container-state.ts");
@@ -19,11 +11,11 @@ const system = (): Promise<typeof import("./commands/system.ts")> => import("./c
 const resources = (): Promise<typeof import("./commands/network.ts")> =>
   import("./commands/network.ts");
 
-function entry(summary: string, load: Load): Entry {
+function entry(summary: string, load: CommandEntry["load"]): CommandEntry {
   return { summary, load };
 }
 
-const CONTAINER: Readonly<Record<string, Entry>> = {
+const CONTAINER: CommandTables["topLevel"] = {
   attach: entry(
     "Attach local standard input, output, and error streams to a running container",
     async () => (await import("./commands/attach.ts")).attachCommand,
@@ -75,7 +67,7 @@ const CONTAINER: Readonly<Record<string, Entry>> = {
   ),
 };
 
-const IMAGE: Readonly<Record<string, Entry>> = {
+const IMAGE: CommandTables["topLevel"] = {
   history: entry("Show the history of an image", async () => (await image()).historyCommand),
   import: entry(
     "Import the contents from a tarball to create a filesystem image",
@@ -97,25 +89,26 @@ const IMAGE: Readonly<Record<string, Entry>> = {
   ),
 };
 
-const PS: Entry = entry(
+const PS: CommandEntry = entry(
   "List containers",
   async () => (await import("./commands/ps.ts")).psCommand,
 );
-const IMAGES: Entry = entry("List images", async () => (await image()).imagesCommand);
-const RMI: Entry = entry("Remove one or more images", async () => (await image()).rmiCommand);
-const EVENTS: Entry = entry(
+const IMAGES: CommandEntry = entry("List images", async () => (await image()).imagesCommand);
+const RMI: CommandEntry = entry(
+  "Remove one or more images",
+  async () => (await image()).rmiCommand,
+);
+const EVENTS: CommandEntry = entry(
   "Get real time events from the engine",
   async () => (await system()).eventsCommand,
 );
-const INFO: Entry = entry(
+const INFO: CommandEntry = entry(
   "Display system-wide information",
   async () => (await system()).infoCommand,
 );
 
 /** The groups: `naru GROUP COMMAND`. */
-export const GROUPS: Readonly<
-  Record<string, { summary: string; entries: Readonly<Record<string, Entry>> }>
-> = {
+export const GROUPS: CommandTables["groups"] = {
   container: {
     summary: "Manage containers",
     entries: {
@@ -172,12 +165,14 @@ export const GROUPS: Readonly<
 };
 
 /** `naru COMMAND`. */
-export const TOP_LEVEL: Readonly<Record<string, Entry>> = {
+export const TOP_LEVEL: CommandTables["topLevel"] = {
   ...CONTAINER,
   ...IMAGE,
-  completion: entry(
-    "Print the completion script of a shell",
-    async () => (await import("./commands/completion.ts")).completionCommand,
+  completion: entry("Print the completion script of a shell", async () =>
+    (await import("./commands/completion.ts")).completionCommandOf({
+      groups: GROUPS,
+      topLevel: TOP_LEVEL,
+    }),
   ),
   events: EVENTS,
   images: IMAGES,

@@ -20,6 +20,14 @@ export interface ImageImportQuery {
   readonly platform: string;
 }
 
+/** A found image, as registries describe it: any field may be missing. */
+export interface ImageSearchItem {
+  readonly name?: string;
+  readonly description?: string;
+  readonly star_count?: number;
+  readonly is_official?: boolean;
+}
+
 /** `/images`. Names are references or ids. */
 export class ImageCalls {
   readonly #client: EngineCaller;
@@ -140,7 +148,7 @@ export class ImageCalls {
   search(
     term: string,
     options: { limit?: number | undefined; filters: Filters },
-  ): Promise<Record<string, unknown>[]> {
+  ): Promise<ImageSearchItem[]> {
     return this.#client.json("GET", "/images/search", {
       query: { term, limit: options.limit, filters: filtersQuery(options.filters) },
     });

@@ -1,8 +1,7 @@
-import type { Command } from "../command.ts";
+import type { Command, CommandTables } from "../command.ts";
 import { GLOBAL_FLAGS } from "../context.ts";
 import { ExitError } from "../exit-error.ts";
 import type { Flag } from "../flags/flag.ts";
-import { GROUPS, TOP_LEVEL } from "../registry.ts";
 
 interface Words {
   /** `run`, `image ls` -> its flags; "" -> global flags. */
@@ -11,19 +10,19 @@ interface Words {
   readonly groups: ReadonlyMap<string, readonly string[]>;
 }
 
-async function collect(): Promise<Words> {
+async function collect({ topLevel, groups: tables }: CommandTables): Promise<Words> {
   const flags = new Map<string, string[]>([["", flagWords(GLOBAL_FLAGS)]]);
-  for (const [name, entry] of Object.entries(TOP_LEVEL)) {
+  for (const [name, entry] of Object.entries(topLevel)) {
     flags.set(name, flagWords((await entry.load()).flags));
   }
   const groups = new Map<string, string[]>();
-  for (const [group, { entries }] of Object.entries(GROUPS)) {
+  for (const [group, { entries }] of Object.entries(tables)) {
     groups.set(group, Object.keys(entries));
     for (const [name, entry] of Object.entries(entries)) {
       flags.set(`${group} ${name}`, flagWords((await entry.load()).flags));
     }
   }
-  return { flags, groups, commands: [...Object.keys(TOP_LEVEL), ...Object.keys(GROUPS), "help"] };
+  return { flags, groups, commands: [...Object.keys(topLevel), ...groups.keys(), "help"] };
 }
 
 function flagWords(flags: readonly Flag[]): string[] {
@@ -97,19 +96,22 @@ const SHELLS: Readonly<Record<string, (program: string, words: Words) => string>
   fish,
 };
 
-export const completionCommand: Command = {
-  path: "completion",
-  usage: "bash|zsh|fish",
-  summary: "Print the completion script of a shell",
-  flags: [],
-  minArgs: 1,
-  maxArgs: 1,
-  examples: ["completion bash > /etc/bash_completion.d/naru"],
-  async run({ context, args: [shell = ""] }) {
-    const write = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined;
-    if (write === undefined)
-      throw new ExitError(1, `no completion for "${shell}": want bash, zsh or fish`);
-    context.io.stdout.print(write(context.program, await collect()));
-    return 0;
-  },
-};
+/** Of the tables that hold it: it must not import what imports it. */
+export function completionCommandOf(tables: CommandTables): Command {
+  return {
+    path: "completion",
+    usage: "bash|zsh|fish",
+    summary: "Print the completion script of a shell",
+    flags: [],
+    minArgs: 1,
+    maxArgs: 1,
+    examples: ["completion bash > /etc/bash_completion.d/naru"],
+    async run({ context, args: [shell = ""] }) {
+      const write = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined;
+      if (write === undefined)
+        throw new ExitError(1, `no completion for "${shell}": want bash, zsh or fish`);
+      context.io.stdout.print(write(context.program, await collect(tables)));
+      return 0;
+    },
+  };
+}

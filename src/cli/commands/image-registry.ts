@@ -87,13 +87,13 @@ export const searchCommand: Command = {
       filters: parseFilters(values.list("filter")),
     });
     const rows = found.map((item) => {
-      const description = String(item["description"] ?? "").replaceAll("\n", " ");
+      const description = (item.description ?? "").replaceAll("\n", " ");
       const short = !values.bool("no-trunc") && description.length > 45;
       return {
         Description: short ? `${description.slice(0, 44)}…` : description,
-        IsOfficial: item["is_official"] === true ? "[OK]" : "",
-        Name: item["name"],
-        StarCount: String(item["star_count"] ?? 0),
+        IsOfficial: item.is_official === true ? "[OK]" : "",
+        Name: item.name,
+        StarCount: String(item.star_count ?? 0),
       };
     });
     const headers = {

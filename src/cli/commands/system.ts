@@ -5,6 +5,7 @@ import { list, text } from "../flags/flag.ts";
 import { parseFilters } from "../output/filter-flag.ts";
 import { formatBinarySize } from "../output/human.ts";
 import { compileTemplate } from "../template/evaluate.ts";
+import { printed } from "../template/printf.ts";
 import { instantText } from "./logs.ts";
 import { NARU_VERSION } from "./version-line.ts";
 
@@ -100,7 +101,7 @@ function infoText(info: Record<string, unknown>): string {
   const lines: string[] = ["Client: naru", ` Version:    ${NARU_VERSION}`, "", "Server:"];
   const add = (name: string, value: unknown, indent = 1): void => {
     if (value !== undefined && value !== null && value !== "") {
-      lines.push(`${" ".repeat(indent)}${name}: ${String(value)}`);
+      lines.push(`${" ".repeat(indent)}${name}: ${printed(value)}`);
     }
   };
   add("Containers", info["Containers"]);

@@ -19,10 +19,11 @@ export function parseDevice(text: string): DeviceMapping {
   const parts = text.split(":");
   const host = parts[0] ?? "";
   if (host === "" || parts.length > 3) throw invalid(`invalid device specification: ${text}`);
-  const isMode = (word: string | undefined): word is string => /^[rwm]{1,3}$/.test(word ?? "");
-  const inside =
-    parts[1] === undefined || (parts.length === 2 && isMode(parts[1])) ? host : parts[1];
-  const mode = parts.length === 2 && isMode(parts[1]) ? parts[1] : (parts[2] ?? "rwm");
+  const second = parts[1];
+  const isMode = (word: string): boolean => /^[rwm]{1,3}$/.test(word);
+  const modeOnly = parts.length === 2 && isMode(second ?? "");
+  const inside = second === undefined || modeOnly ? host : second;
+  const mode = (modeOnly ? second : parts[2]) ?? "rwm";
   if (!isMode(mode)) throw invalid(`bad mode specified: ${mode}`);
   return { PathOnHost: host, PathInContainer: inside || host, CgroupPermissions: mode };
 }

@@ -59,7 +59,7 @@ class Evaluator {
         const depth = this.#variables.length;
         const value = this.#pipe(node.pipe, dot);
         const inner = node.kind === "with" && isTrue(value) ? value : dot;
-        const flow = this.run(isTrue(value) ? node.then : node.otherwise, inner);
+        const flow = this.run(isTrue(value) ? node.body : node.otherwise, inner);
         this.#variables.length = depth;
         return flow;
       }
@@ -76,7 +76,7 @@ class Evaluator {
       const last = names.at(-1);
       if (names.length === 2) this.#variables.push({ name: names[0] ?? "", value: key });
       if (last !== undefined) this.#variables.push({ name: last, value: item });
-      const flow = this.run(node.then, item);
+      const flow = this.run(node.body, item);
       this.#variables.length = depth;
       if (flow === "break") break;
     }

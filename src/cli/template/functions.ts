@@ -71,7 +71,7 @@ function len(value: unknown): number {
 }
 
 function truncate(value: unknown, length: unknown): string {
-  return [...text(value)].slice(0, Number(length)).join("");
+  return Buffer.from(text(value)).subarray(0, Number(length)).toString(); // bytes, as docker
 }
 
 /** Go's own functions and those that docker adds. `and` and `or` are the evaluator's. */

@@ -24,7 +24,7 @@ export type Node =
   | {
       readonly kind: "if" | "with" | "range";
       readonly pipe: Pipe;
-      readonly then: readonly Node[];
+      readonly body: readonly Node[];
       readonly otherwise: readonly Node[];
     }
   | { readonly kind: "break" | "continue" };
@@ -92,18 +92,18 @@ class Parser {
   #branch(kind: "if" | "with" | "range"): Node {
     const pipe = this.#pipe();
     this.#close();
-    const then = this.#nodes();
-    if (then.end === undefined) throw new TemplateError("unexpected EOF");
-    if (then.end === "end") return { kind, pipe, then: then.nodes, otherwise: [] };
+    const body = this.#nodes();
+    if (body.end === undefined) throw new TemplateError("unexpected EOF");
+    if (body.end === "end") return { kind, pipe, body: body.nodes, otherwise: [] };
     const head = this.#peek();
     if (head?.kind === "word" && (head.text === "if" || head.text === "with")) {
       this.#at += 1;
-      return { kind, pipe, then: then.nodes, otherwise: [this.#branch(head.text)] };
+      return { kind, pipe, body: body.nodes, otherwise: [this.#branch(head.text)] };
     }
     this.#close();
     const otherwise = this.#nodes();
     if (otherwise.end !== "end") throw new TemplateError("expected {{end}}");
-    return { kind, pipe, then: then.nodes, otherwise: otherwise.nodes };
+    return { kind, pipe, body: body.nodes, otherwise: otherwise.nodes };
   }
 
   #pipe(): Pipe {

@@ -82,5 +82,5 @@ export function printed(value: unknown): string {
     const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
     return `map[${entries.map(([key, inner]) => `${key}:${printed(inner)}`).join(" ")}]`;
   }
-  return String(value);
+  return String(value as string | number | boolean); // what JSON leaves
 }
