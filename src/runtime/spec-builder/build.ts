@@ -67,7 +67,7 @@ export function buildRuntimeSpec(input: ContainerSpecInput, host: HostFacts): Bu
     annotations: { ...input.annotations },
     linux: {
       namespaces: buildNamespaces(input),
-      devices: input.devices.map(({ access: _, ...device }) => device),
+      devices: input.devices.map(({ access: _access, ...device }) => device),
       cgroupsPath: cgroupPath(input.cgroup, input.id),
       resources: {
         ...buildResources(input.resources, host, warn),
