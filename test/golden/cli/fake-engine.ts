@@ -42,7 +42,10 @@ export function startFakeEngine(socketPath: string): FakeEngine {
       if (path.startsWith("/containers/") && path.endsWith("/start")) {
         return new Response(null, { status: 204, headers: HEADERS });
       }
-      return Response.json({ message: `page not found: ${path}` }, { status: 404, headers: HEADERS });
+      return Response.json(
+        { message: `page not found: ${path}` },
+        { status: 404, headers: HEADERS },
+      );
     },
   });
   return {

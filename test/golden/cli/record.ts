@@ -31,7 +31,9 @@ for (const line of CREATE_CASES) {
     recorded === undefined ? { refused: stderr.split("\n")[0] } : changesOf(plain, recorded);
 }
 const version = (await new Response(Bun.spawn([docker, "--version"]).stdout).text()).trim();
-const lines = Object.entries(results).map(([k, v]) => `  ${JSON.stringify(k)}: ${JSON.stringify(v)}`);
+const lines = Object.entries(results).map(
+  ([k, v]) => `  ${JSON.stringify(k)}: ${JSON.stringify(v)}`,
+);
 writeFileSync(
   join(import.meta.dir, "create.json"),
   `{\n"version": ${JSON.stringify(version)},\n"plain": ${JSON.stringify(plain)},\n"results": {\n${lines.join(",\n")}\n}\n}\n`,
