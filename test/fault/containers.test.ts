@@ -8,6 +8,7 @@ import type { ContainerInspect } from "../../src/spec/mod.ts";
 import { execBody } from "../fakes/bodies.ts";
 import {
   Collector,
+  destroyEngine,
   type EngineRoots,
   newRoots,
   startEngine,
@@ -17,7 +18,12 @@ import {
 /** The steady container passes these points first. */
 const SECOND_TIME = /^(create|start)\./;
 const roots: EngineRoots[] = [];
-afterAll(() => {
+/** Those whose test did not come to its end: an engine of their own clears them away. */
+const unfinished = new Set<EngineRoots>();
+afterAll(async () => {
+  for (const place of unfinished) {
+    await startEngine(place).then(destroyEngine, () => undefined);
+  }
   for (const { dir } of roots) {
     for (const entry of mountsBelow(dir, listMounts())) umountDetached(entry.target);
     rmSync(dir, { recursive: true, force: true });
@@ -33,6 +39,7 @@ interface Aftermath {
 async function crashAt(point: CrashPoint | undefined): Promise<Aftermath> {
   const place = newRoots();
   roots.push(place);
+  unfinished.add(place);
   const count = point !== undefined && SECOND_TIME.test(point) ? 2 : 1;
   const child = Bun.spawn(
     [process.execPath, join(import.meta.dir, "containers-child.ts"), place.dir, place.shortId],
@@ -165,6 +172,7 @@ async function checkLeaks(engine: TestEngine): Promise<void> {
   const links = readdirSync("/sys/class/net").filter((name) => name.includes(shortId.slice(0, 6)));
   expect(links).toEqual([]);
   await engine.close();
+  unfinished.delete(engine.roots);
 }
 
 /** conmons whose command line names this engine's directory. */
