@@ -112,6 +112,18 @@ export async function run(
   }
 }
 
+/** What the script prints, of a container with this HostConfig. */
+export async function inside(
+  docker: Dockerode,
+  script: string,
+  HostConfig: Dockerode.HostConfig = {},
+  options: Dockerode.ContainerCreateOptions = {},
+): Promise<string> {
+  const { stdout, stderr, exitCode } = await run(docker, script, { ...options, HostConfig });
+  if (exitCode !== 0) throw new Error(`exit code ${exitCode}: ${stdout}${stderr}`);
+  return stdout.trim();
+}
+
 /** A container that goes on until it is killed: `sh` there to be exec'ed into. */
 export async function idle(
   docker: Dockerode,
