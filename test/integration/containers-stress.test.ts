@@ -1,4 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
+import { randomInt } from "node:crypto";
 import { isNaruError } from "../../src/base/mod.ts";
 import { createBody, execBody } from "../fakes/bodies.ts";
 import {
@@ -15,7 +16,7 @@ import {
  * longer, NARU_SEED repeats a run's choices (not the kernel's timing).
  */
 const seconds = Number(process.env["NARU_STRESS_SECONDS"] ?? "4");
-const seed = Number(process.env["NARU_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+const seed = Number(process.env["NARU_SEED"] ?? randomInt(2 ** 31));
 const ACTORS = 8;
 const COMMANDS = [
   "exit 3",
