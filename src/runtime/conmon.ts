@@ -8,7 +8,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { stat } from "node:fs/promises";
-import { errorCode, errorMessage, NaruError } from "../base/mod.ts";
+import { errorCode, errorMessage, NaruError, systemClock } from "../base/mod.ts";
 import {
   close,
   createProcessWatcher,
@@ -254,7 +254,7 @@ class ConmonMonitor implements ContainerMonitor {
       if (last !== undefined) return { ...last, monitorLost: false };
       this.#options.logger.warn("conmon died, killing its container", { id });
       killProcess(handle.pid, handle.pidStartTime);
-      const exitedAtNs = BigInt(Date.now()) * 1_000_000n;
+      const exitedAtNs = systemClock.nowNs();
       return { exitCode: KILLED, exitedAtNs, oomKilled: false, monitorLost: true };
     } finally {
       waiters.delete(resolve);

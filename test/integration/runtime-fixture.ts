@@ -50,6 +50,8 @@ export interface RunOptions {
   readonly stdin?: StdinMode;
   readonly runtime?: RuntimeChoice;
   readonly limits?: LogLimits;
+  /** In place of the bench's own. */
+  readonly monitor?: ContainerMonitor;
   /** Before the start, when the hub is connected. */
   readonly before?: (run: Run) => void;
 }
@@ -114,7 +116,12 @@ export async function openBench(options: { seccompCache?: boolean } = {}): Promi
     specInput(newId(), rootfs, cgroupParent, args, changes);
   const runs = new Set<Run>();
   const run = async (args: readonly string[], wanted: RunOptions = {}): Promise<Run> => {
-    const started = await startRun({ dir, monitor, input: spec(args, wanted.changes), wanted });
+    const started = await startRun({
+      dir,
+      monitor: wanted.monitor ?? monitor,
+      input: spec(args, wanted.changes),
+      wanted,
+    });
     runs.add(started);
     return started;
   };
