@@ -88,9 +88,15 @@ function sharedFolder(paths: readonly string[]): string {
   return folder;
 }
 
-/** Mounts an overlay. Throws SyscallError; nothing is mounted then. Undo with umountDetached. */
-export async function mountOverlay(request: OverlayRequest): Promise<void> {
-  const plan = planOverlay(request, { lowerdirPlus: overlayHasLowerdirPlus() });
+/**
+ * Mounts an overlay, in the way that `kernel` knows (by default the running one). Throws
+ * SyscallError; nothing is mounted then. Undo with umountDetached.
+ */
+export async function mountOverlay(
+  request: OverlayRequest,
+  kernel: OverlayKernel = { lowerdirPlus: overlayHasLowerdirPlus() },
+): Promise<void> {
+  const plan = planOverlay(request, kernel);
   switch (plan.kind) {
     case "mount":
       mountAtTarget(request.target, plan.options);
@@ -158,11 +164,19 @@ export function overlayHasLowerdirPlus(): boolean {
   return lowerdirPlus;
 }
 
+/**
+ * Before 6.5 overlay has the old parser, which takes any key and complains at the end (seen on 6.1):
+ * a kernel that takes nonsense has said nothing by taking `lowerdir+`.
+ */
 function tryLowerdirPlus(): boolean {
+  return overlayTakes("lowerdir+") && !overlayTakes("naru-nonsense");
+}
+
+function overlayTakes(key: string): boolean {
   try {
     const context = fsopen("overlay");
     try {
-      fsconfigText(context, "lowerdir+", "/");
+      fsconfigText(context, key, "/");
       return true;
     } finally {
       close(context);
@@ -181,7 +195,7 @@ export interface RelativeMountRequest {
 }
 
 /** In a Worker of its own, since the current directory belongs to the process. */
-export async function mountRelative(request: RelativeMountRequest): Promise<void> {
+async function mountRelative(request: RelativeMountRequest): Promise<void> {
   const worker = new Worker(workerUrl("linux/overlay.worker.ts"));
   const { promise, resolve, reject } = Promise.withResolvers<SyscallErrorRecord | null>();
   worker.addEventListener("message", ({ data }) => resolve(data));
