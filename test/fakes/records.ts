@@ -1,5 +1,5 @@
 import { digestOf, newId } from "../../src/base/mod.ts";
-import type { ContainerRecord } from "../../src/containers/record.ts";
+import type { ContainerRecord } from "../../src/containers/mod.ts";
 import { emptyConfig, emptyHostConfig } from "./bodies.ts";
 
 /** A created container of busybox. */
