@@ -131,10 +131,6 @@ function completeHost(room: Room, host: HostConfig): HostConfig {
     OomKillDisable: host.OomKillDisable ?? false,
     MaskedPaths: host.MaskedPaths ?? masked,
     ReadonlyPaths: host.ReadonlyPaths ?? readonly,
-    RestartPolicy: {
-      ...host.RestartPolicy,
-      Name: host.RestartPolicy.Name === "" ? "no" : host.RestartPolicy.Name,
-    },
     LogConfig: { Type: logType, Config: { ...logOptions, ...host.LogConfig.Config } },
     IpcMode: host.IpcMode === "" ? defaults.ipcMode : host.IpcMode,
     CgroupnsMode: host.CgroupnsMode === "" ? defaults.cgroupnsMode : host.CgroupnsMode,

@@ -5,6 +5,7 @@ import type { ExitRecord, MonitorHandle, StdioHub } from "../runtime/mod.ts";
 import type { RuntimeProcess } from "../spec/mod.ts";
 import { crashPoint } from "./crash-point.ts";
 import { endLog } from "./logs.ts";
+import { publishNetwork } from "./network-events.ts";
 import type { ContainerRecord } from "./record.ts";
 import { bundleDir, type LiveRun, pathsOf, publish, type Room, rootfsDir } from "./room.ts";
 import type { ExitInfo } from "./state.ts";
@@ -77,6 +78,7 @@ export function recordExit(
     execDuration: (ranNs / NS_PER_S).toString(),
     ...(monitorLost ? { reason: info.error } : {}),
   });
+  publishNetwork(room, record, "disconnect");
   room.health.stopped(id);
   endLog(room, id);
   room.waiters.exited(id, { exitCode: exit.exitCode, error: undefined });

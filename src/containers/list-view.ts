@@ -1,6 +1,7 @@
 import { digestHex } from "../base/mod.ts";
 import type { ContainerSummary, EndpointSettings, PortSummary } from "../spec/mod.ts";
 import { commandOf } from "./config-merge.ts";
+import type { HealthState } from "./health-state.ts";
 import { mountView } from "./inspect-view.ts";
 import type { ContainerRecord } from "./record.ts";
 import { statusWord } from "./state.ts";
@@ -8,8 +9,8 @@ import { statusText } from "./status-text.ts";
 
 export interface ListFacts {
   readonly nowNs: bigint;
-  /** "" without a check. */
-  readonly health: string;
+  /** undefined without a check. */
+  readonly health: HealthState | undefined;
   /** Does the typed reference still name the container's image? */
   readonly imageName: string;
   readonly networks: Record<string, EndpointSettings>;
@@ -34,7 +35,7 @@ export function listView(record: ContainerRecord, facts: ListFacts): ContainerSu
     ...(facts.size === undefined ? {} : sizeView(facts.size)),
     Labels: record.config.Labels ?? {},
     State: statusWord(record.state),
-    Status: statusText(record.state, facts.nowNs, facts.health),
+    Status: statusText(record.state, facts.nowNs, facts.health?.Status ?? ""),
     HostConfig: {
       NetworkMode: host.NetworkMode,
       ...(Object.keys(annotations).length === 0 ? {} : { Annotations: annotations }),
@@ -43,6 +44,10 @@ export function listView(record: ContainerRecord, facts: ListFacts): ContainerSu
     Mounts: record.mounts
       .filter((one) => one.origin !== "tmpfs")
       .map((one) => mountView(one, facts.dataDirOfVolume)),
+    Health: {
+      Status: facts.health?.Status ?? "none",
+      FailingStreak: facts.health?.FailingStreak ?? 0,
+    },
   };
 }
 

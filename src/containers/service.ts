@@ -199,8 +199,10 @@ class Service implements ContainerService {
   resize: ContainerService["resize"] = async (ref, size) => {
     const record = this.#find(ref);
     if (!isRunning(record.state)) throw notRunning(record);
-    if (!record.config.Tty) return; // nothing has a size
-    this.#room.options.terminals.resize(bundleDir(this.#room, record.id), size);
+    // Without a terminal nothing has a size; Docker says the event all the same.
+    if (record.config.Tty) {
+      this.#room.options.terminals.resize(bundleDir(this.#room, record.id), size);
+    }
     publish(this.#room, record, "resize", {
       height: String(size.rows),
       width: String(size.columns),

@@ -6,6 +6,7 @@ import type { RuntimeSpec } from "../spec/mod.ts";
 import { crashPoint } from "./crash-point.ts";
 import { finishExit, undoRun, watchExit } from "./exit.ts";
 import { openLog } from "./logs.ts";
+import { publishNetwork } from "./network-events.ts";
 import type { ContainerRecord } from "./record.ts";
 import { removeContainer } from "./remove.ts";
 import {
@@ -179,6 +180,7 @@ async function run(room: Room, id: string, created: Created): Promise<void> {
     throw committed.status === "rejected" ? committed.reason : startReason(started);
   }
   crashPoint("start.after-start");
+  publishNetwork(room, record, "connect");
   publish(room, record, "start");
   watchExit(room, id, { handle, hub, process: spec.process });
   connectPending(room, id, hub); // who came while the runtime was starting it

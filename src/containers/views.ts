@@ -67,7 +67,7 @@ export function summaryOf(
 ): ContainerSummary {
   return listView(record, {
     nowNs,
-    health: room.health.stateOf(record.id)?.Status ?? "",
+    health: room.health.stateOf(record.id),
     imageName: shownImageName(record, (name) => room.options.images.find(name)?.id),
     networks: networksOf(room, record),
     dataDirOfVolume: (name) => room.options.volumes.dataDir(name),

@@ -28,6 +28,8 @@ export interface NetworkSummary {
   readonly id: string;
   readonly name: string;
   readonly driver: string;
+  /** RFC 3339; "" for one that was recorded before this was. */
+  readonly createdAt: string;
   readonly subnet: string;
   readonly gateway: string;
 }

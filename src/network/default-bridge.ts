@@ -29,6 +29,8 @@ export interface BridgeOptions {
   /** Drop forwarding that is nobody's when the engine had to switch forwarding on. */
   readonly ipForwardDrop: boolean;
   readonly table: string;
+  /** RFC 3339: when a network that is not there yet begins. */
+  readonly createdAt: string;
 }
 
 /** A row of the `networks` table. */
@@ -36,6 +38,8 @@ export interface NetworkRow {
   readonly id: string;
   readonly name: string;
   readonly driver: string;
+  /** RFC 3339 with nanoseconds; rows of older engines lack it. */
+  readonly createdAt?: string;
   /** Only of bridges: the link, its address, and whether it is ours to remove. */
   readonly link?: string;
   readonly address?: string;
@@ -66,6 +70,7 @@ export async function startBridge(
     id: former?.id ?? newId(),
     name: "bridge",
     driver: "bridge",
+    createdAt: former?.createdAt ?? options.createdAt,
     link: options.bridge,
     address: ipv4Text(address),
     prefixLength: network.prefixLength,

@@ -1,7 +1,16 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
-import { KeyedQueue, NaruError, newId } from "../base/mod.ts";
-import { type NamespaceEndpoint, NetworkKernel } from "../linux/mod.ts";
+import {
+  type Clock,
+  errorCode,
+  formatTimestamp,
+  isNaruError,
+  KeyedQueue,
+  NaruError,
+  newId,
+  systemClock,
+} from "../base/mod.ts";
+import { type NamespaceEndpoint, NetworkKernel, sysctlPath } from "../linux/mod.ts";
 import type { Logger } from "../observe/mod.ts";
 import type { EndpointSettings, PortMap } from "../spec/mod.ts";
 import type { Metadata, WorkQueue } from "../storage/mod.ts";
@@ -27,7 +36,7 @@ import { ipv4Text, macForAddress, networkText } from "./ipv4.ts";
 import { LinkWatch } from "./link-watch.ts";
 import { parseNetworkMode } from "./mode.ts";
 
-export interface NetworkServiceOptions extends Omit<BridgeOptions, "table"> {
+export interface NetworkServiceOptions extends Omit<BridgeOptions, "table" | "createdAt"> {
   /** At least 6 hexadecimal digits that no other engine of the host has: names in the kernel. */
   readonly engineShortId: string;
   /** Directory in the run root for namespace files. */
@@ -38,6 +47,8 @@ export interface NetworkServiceOptions extends Omit<BridgeOptions, "table"> {
   readonly metadata: Metadata;
   readonly queue: WorkQueue;
   readonly logger: Logger;
+  /** The machine's when absent. */
+  readonly clock?: Clock;
 }
 
 /** A NetworkService with its Worker; must be made before the work queue starts. */
@@ -86,15 +97,19 @@ class BridgeNetworkService implements NetworkServiceControl {
       ["none", "null"],
     ] as const) {
       if (this.#rows.has(name)) continue;
-      const row: NetworkRow = { id: newId(), name, driver };
+      const row: NetworkRow = { id: newId(), name, driver, createdAt: this.#now() };
       await metadata.commit([{ table: "networks", key: name, value: row }]);
       this.#rows.set(name, row);
     }
     if (!this.#hasBridge()) return;
-    const bridgeOptions = { ...this.#options, table: this.#table };
+    const bridgeOptions = { ...this.#options, table: this.#table, createdAt: this.#now() };
     const former = this.#rows.get("bridge");
     this.#bridge = await startBridge(bridgeOptions, this.#kernel, metadata, former);
     this.#rows.set("bridge", this.#bridge.row);
+  }
+
+  #now(): string {
+    return formatTimestamp((this.#options.clock ?? systemClock).nowNs());
   }
 
   #hasBridge(): boolean {
@@ -118,6 +133,7 @@ class BridgeNetworkService implements NetworkServiceControl {
       id: row.id,
       name,
       driver: row.driver,
+      createdAt: row.createdAt ?? "",
       subnet: bridge === undefined ? "" : networkText(bridge.network),
       gateway: bridge === undefined ? "" : ipv4Text(bridge.gateway),
     };
@@ -194,7 +210,7 @@ class BridgeNetworkService implements NetworkServiceControl {
     } catch (error) {
       await metadata.commit([this.#book.removal(endpoint)]);
       this.#book.forget(endpoint);
-      throw error;
+      throw refusedSysctl(error) ?? error;
     }
   }
 
@@ -344,6 +360,27 @@ class BridgeNetworkService implements NetworkServiceControl {
 function netSysctls(sysctls: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(sysctls).filter(([name]) => /^net[./]/.test(name)));
 }
+
+/** A sysctl that the kernel refuses is the client's error, with the words that its CLI looks for. */
+function refusedSysctl(error: unknown): NaruError | undefined {
+  if (!isNaruError(error) || error.details["call"] !== "sysctl") return undefined;
+  const name = String(error.details["subject"]);
+  const code = errorCode(error.cause) ?? "";
+  const reason = SYSCTL_REASONS[code] ?? code;
+  return new NaruError(
+    "invalid_argument",
+    `cannot set sysctl ${name}: open ${sysctlPath(name)}: ${reason}`,
+    { sysctl: name, ...(code === "ENOENT" ? { exitCode: 127 } : {}) },
+    { cause: error },
+  );
+}
+
+const SYSCTL_REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "no such file or directory",
+  EACCES: "permission denied",
+  EPERM: "operation not permitted",
+  EINVAL: "invalid argument",
+};
 
 function isUnicastMac(text: string): boolean {
   return MAC.test(text) && (Number.parseInt(text.slice(0, 2), 16) & 1) === 0;

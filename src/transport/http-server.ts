@@ -43,6 +43,7 @@ export function createHttpServer(handlers: HttpHandlers, tls?: TlsFiles): Server
   Reflect.set(server, "httpAllowHalfOpen", true);
   server.timeout = 0;
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    if (staysOpenUnsaid(request)) response.removeHeader("Connection");
     if (!handlers.wantsConnection(request)) return handlers.request(request, response);
     let connection: RawConnection;
     try {
@@ -60,6 +61,16 @@ export function createHttpServer(handlers: HttpHandlers, tls?: TlsFiles): Server
     refuseUnparsed(error.code ?? "", socket);
   });
   return server;
+}
+
+/**
+ * HTTP/1.1 connections stay open without a word, and Go's server, which clients know, says none;
+ * node:http would send `Connection: keep-alive` and `Keep-Alive: timeout=`.
+ */
+function staysOpenUnsaid(request: IncomingMessage): boolean {
+  if (request.httpVersion !== "1.1") return false;
+  const asked = request.headers.connection;
+  return asked === undefined || !/\bclose\b/i.test(asked);
 }
 
 function tlsOptions(tls: TlsFiles): Record<string, unknown> {

@@ -19,10 +19,23 @@ export function differences(docker: readonly Answer[], naru: readonly Answer[]):
     for (const path of new Set([...wanted.keys(), ...got.keys()])) {
       const left = wanted.get(path) ?? "absent";
       const right = got.get(path) ?? "absent";
-      if (left !== right) found.push({ step: want.step, path, docker: left, naru: right });
+      if (left === right) continue;
+      if (isEmptied(path, left, wanted, got) || isEmptied(path, right, got, wanted)) continue;
+      found.push({ step: want.step, path, docker: left, naru: right });
     }
   }
   return found;
+}
+
+/** `{}` or `[]` against one with members: each of those is a difference already. */
+function isEmptied(
+  path: string,
+  text: string,
+  own: ReadonlyMap<string, string>,
+  other: ReadonlyMap<string, string>,
+): boolean {
+  const empty = own.has(path) && (text === "{}" || text === "[]");
+  return empty && [...other.keys()].some((key) => key.startsWith(`${path}.`));
 }
 
 /** The entry that allows the difference, if any. */

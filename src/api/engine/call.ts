@@ -113,7 +113,7 @@ export async function readText(request: IncomingMessage): Promise<string> {
 function checkJsonType(request: IncomingMessage): void {
   const given = request.headers["content-type"];
   const bodyless =
-    request.headers["content-length"] === undefined &&
+    (request.headers["content-length"] ?? "0") === "0" &&
     request.headers["transfer-encoding"] === undefined;
   if (given === undefined && bodyless) return;
   const type = (given ?? "").split(";", 1)[0]?.trim().toLowerCase();

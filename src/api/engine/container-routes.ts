@@ -19,7 +19,8 @@ const list: PlainHandler = async (call, { containers }) => {
   const limit = query.whole("limit") ?? 0;
   const filters = decodeFilters(query.text("filters"), LIST_FILTERS);
   const size = query.flag("size");
-  call.json(await containers.list({ all: query.flag("all"), limit, size, filters }));
+  const found = await containers.list({ all: query.flag("all"), limit, size, filters });
+  call.json(found.map((one) => shapeFor("containerSummary", call.version, one)));
 };
 
 const create: PlainHandler = async (call, { containers }) => {

@@ -1,6 +1,6 @@
 import { NaruError, ZERO_TIME } from "../../base/mod.ts";
 import type { NetworkSummary } from "../../network/mod.ts";
-import { decodeFilters } from "../../spec/mod.ts";
+import { type ContainerSummary, decodeFilters } from "../../spec/mod.ts";
 import { type EngineRoute, type PlainHandler, plain } from "./handler.ts";
 
 const FILTERS: ReadonlySet<string> = new Set([
@@ -19,14 +19,35 @@ const list: PlainHandler = (call, { networks }) => {
   call.json(wanted.map(networkShape));
 };
 
-const inspect: PlainHandler = (call, { networks }) => {
+const inspect: PlainHandler = async (call, { networks, containers }) => {
   const ref = call.param;
   const byPrefix = networks.networks().filter((network) => network.id.startsWith(ref));
   const found = networks.networkByName(ref) ?? (byPrefix.length === 1 ? byPrefix[0] : undefined);
   if (found === undefined)
     throw new NaruError("not_found", `network ${ref.slice(0, 100)} not found`);
-  call.json(networkShape(found));
+  const running = await containers.list({
+    all: false,
+    limit: 0,
+    size: false,
+    filters: new Map([["network", [found.name]]]),
+  });
+  call.json({ ...networkShape(found), Containers: placesOn(found, running) });
 };
+
+/** Who is on a network now: lists of networks leave them out. @see reference EndpointResource */
+function placesOn(
+  network: NetworkSummary,
+  running: readonly ContainerSummary[],
+): Record<string, unknown> {
+  const places = running.flatMap(({ Id, Names: [name = ""], State, NetworkSettings }) => {
+    const endpoint = NetworkSettings.Networks[network.name];
+    if (endpoint === undefined || State === "restarting") return [];
+    const { EndpointID, MacAddress, IPAddress, IPPrefixLen } = endpoint;
+    const IPv4Address = IPAddress === "" ? "" : `${IPAddress}/${IPPrefixLen}`;
+    return [[Id, { Name: name.slice(1), EndpointID, MacAddress, IPv4Address, IPv6Address: "" }]];
+  });
+  return Object.fromEntries(places);
+}
 
 /** All of these networks are built in, local and without labels. */
 function matches(
@@ -56,7 +77,7 @@ function networkShape(network: NetworkSummary): Record<string, unknown> {
   return {
     Name: network.name,
     Id: network.id,
-    Created: ZERO_TIME,
+    Created: network.createdAt === "" ? ZERO_TIME : network.createdAt,
     Scope: "local",
     Driver: network.driver,
     EnableIPv4: true,

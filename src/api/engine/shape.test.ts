@@ -74,3 +74,24 @@ test("events: status, id and from below 1.52, by type", () => {
   expect(shapeFor("event", 1051, of("image"))).toEqual({ status: "a", id: "i", ...of("image") });
   expect(shapeFor("event", 1051, of("network"))).toEqual(of("network"));
 });
+
+test("what is newer than the client is left out: Health, GwPriority, DNSNames, Descriptor", () => {
+  const endpoint = { ...ENDPOINT, GwPriority: 0 };
+  const summary = {
+    Id: "c",
+    Health: { Status: "none", FailingStreak: 0 },
+    NetworkSettings: { Networks: { bridge: endpoint } },
+  };
+  const bridgeOf = (version: number): object =>
+    (shapeFor("containerSummary", version, summary) as typeof summary).NetworkSettings.Networks
+      .bridge;
+  expect(shapeFor("containerSummary", 1052, summary)).toEqual(summary);
+  expect(shapeFor("containerSummary", 1051, summary)).not.toHaveProperty("Health");
+  expect(bridgeOf(1048)).toHaveProperty("GwPriority", 0);
+  expect(bridgeOf(1047)).not.toHaveProperty("GwPriority");
+  expect(bridgeOf(1044)).toHaveProperty("DNSNames", null);
+  expect(bridgeOf(1043)).not.toHaveProperty("DNSNames");
+  const image = { Id: "i", Descriptor: { digest: "sha256:0" }, Size: 5 };
+  expect(shapeFor("imageInspect", 1048, image)).toHaveProperty("Descriptor");
+  expect(shapeFor("imageInspect", 1047, image)).not.toHaveProperty("Descriptor");
+});

@@ -1,4 +1,10 @@
-import type { ContainerInspect, EventMessage, ImageSummary } from "../../spec/mod.ts";
+import type {
+  ContainerInspect,
+  ContainerSummary,
+  EndpointSettings,
+  EventMessage,
+  ImageSummary,
+} from "../../spec/mod.ts";
 import type { ApiVersion } from "./api-version.ts";
 
 type Json = Record<string, unknown>;
@@ -29,7 +35,21 @@ const ROWS: readonly ShapeRow[] = [
   { subject: "containerInspect", below: 1052, change: withLegacyNetworkSettings },
   { subject: "containerInspect", below: 1045, change: withAliasesOfOld },
   { subject: "containerInspect", below: 1042, change: withKernelMemory },
+  {
+    subject: "containerInspect",
+    below: 1048,
+    change: (value) => eachEndpoint(value, "GwPriority"),
+  },
+  { subject: "containerInspect", below: 1044, change: (value) => eachEndpoint(value, "DNSNames") },
+  { subject: "containerSummary", below: 1052, change: (value) => without(value, "Health") },
+  {
+    subject: "containerSummary",
+    below: 1048,
+    change: (value) => eachEndpoint(value, "GwPriority"),
+  },
+  { subject: "containerSummary", below: 1044, change: (value) => eachEndpoint(value, "DNSNames") },
   { subject: "event", below: 1052, change: withLegacyEventFields },
+  { subject: "imageInspect", below: 1048, change: (value) => without(value, "Descriptor") },
   {
     subject: "imageInspect",
     below: 1044,
@@ -78,6 +98,16 @@ export function shapeFor(subject: ShapeSubject, version: ApiVersion, value: obje
 function without(value: Json, name: string): Json {
   const { [name]: _, ...rest } = value;
   return rest;
+}
+
+/** The places on networks without a field that is newer than the client. */
+function eachEndpoint(value: Json, newer: keyof EndpointSettings): Json {
+  const settings = value["NetworkSettings"] as ContainerSummary["NetworkSettings"];
+  const networks = Object.entries(settings.Networks).map(([name, endpoint]) => {
+    const { [newer]: _, ...rest } = endpoint;
+    return [name, rest];
+  });
+  return { ...value, NetworkSettings: { ...settings, Networks: Object.fromEntries(networks) } };
 }
 
 /** The place on the network `bridge`, repeated where it was before there were networks. */

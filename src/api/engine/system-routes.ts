@@ -53,7 +53,6 @@ const events: PlainHandler = async (call, context) => {
       `\`since\` time (${query.text("since").slice(0, 40)}) cannot be after \`until\` time (${query.text("until").slice(0, 40)})`,
     );
   }
-  // Unknown keys are accepted here, as dockerd does: they match nothing.
   const filters = decodeFilters(query.text("filters"));
   const { type, before } = eventForm(call);
   const stream = context.events.subscribe({ sinceNs, untilNs, filters, signal: call.signal });

@@ -108,6 +108,8 @@ export interface ContainerSummary {
   HostConfig: { NetworkMode: string; Annotations?: Record<string, string> };
   NetworkSettings: { Networks: Record<string, EndpointSettings> };
   Mounts: MountPoint[];
+  /** Status `none` without a check. Since API 1.52. */
+  Health: { Status: string; FailingStreak: number };
 }
 
 /** Body of `POST /containers/{id}/exec` after decoding. */
