@@ -7,16 +7,12 @@ import { errnoOf, SyscallError } from "./syscall-error.ts";
 export const AT_FDCWD: number = -100;
 export const AT_SYMLINK_NOFOLLOW: number = 0x100;
 export const AT_REMOVEDIR: number = 0x200;
-export const AT_SYMLINK_FOLLOW: number = 0x400;
-export const AT_EMPTY_PATH: number = 0x1000;
 
 export const O_RDONLY: number = fsConstants.O_RDONLY;
 export const O_WRONLY: number = fsConstants.O_WRONLY;
 export const O_RDWR: number = fsConstants.O_RDWR;
 export const O_CREAT: number = fsConstants.O_CREAT;
 export const O_EXCL: number = fsConstants.O_EXCL;
-export const O_TRUNC: number = fsConstants.O_TRUNC;
-export const O_APPEND: number = fsConstants.O_APPEND;
 export const O_NONBLOCK: number = fsConstants.O_NONBLOCK;
 export const O_DIRECTORY: number = fsConstants.O_DIRECTORY;
 export const O_NOFOLLOW: number = fsConstants.O_NOFOLLOW;
@@ -25,16 +21,12 @@ export const O_CLOEXEC: number = 0o2000000;
 export const O_PATH: number = 0o10000000;
 
 /** @see openat2(2) */
-export const RESOLVE_NO_XDEV: number = 0x01;
 export const RESOLVE_NO_MAGICLINKS: number = 0x02;
-export const RESOLVE_NO_SYMLINKS: number = 0x04;
 export const RESOLVE_BENEATH: number = 0x08;
 export const RESOLVE_IN_ROOT: number = 0x10;
 
-export const LOCK_SH: number = 1;
 export const LOCK_EX: number = 2;
 export const LOCK_NB: number = 4;
-export const LOCK_UN: number = 8;
 
 const SYS_OPENAT2 = 437; // numbers from 424 on are the same on every architecture
 const F_DUPFD_CLOEXEC = 1030;
@@ -173,24 +165,9 @@ export function flock(fd: number, operation: number): boolean {
   }
 }
 
-/** Waits for the disk: Workers only. */
-export function fsync(fd: number): void {
-  check("fsync", libc().fsync(fd), String(fd));
-}
-
 /** Writes back the whole file system that `fd` is on. Waits for the disk: Workers only. */
 export function syncfs(fd: number): void {
   check("syncfs", libc().syncfs(fd), String(fd));
-}
-
-/** Closes the descriptors `first` to `last`, both included. */
-export function closeRange(first: number, last: number): void {
-  check("close_range", libc().close_range(first, last, 0));
-}
-
-/** A counter that wakes a poll in another thread. @see eventfd(2) */
-export function eventfd(): number {
-  return check("eventfd", libc().eventfd(0, O_CLOEXEC | O_NONBLOCK));
 }
 
 export const POLLIN: number = 1;

@@ -8,7 +8,6 @@ import { addressOf, check, cText, libc, type PathText } from "./libc.ts";
  */
 
 export const S_IFMT: number = 0o170000;
-export const S_IFSOCK: number = 0o140000;
 export const S_IFLNK: number = 0o120000;
 export const S_IFREG: number = 0o100000;
 export const S_IFBLK: number = 0o060000;
@@ -16,10 +15,8 @@ export const S_IFDIR: number = 0o040000;
 export const S_IFCHR: number = 0o020000;
 export const S_IFIFO: number = 0o010000;
 
-/** renameat2 flags. RENAME_WHITEOUT leaves overlay's whiteout in the old place. */
+/** A flag of renameat2. */
 export const RENAME_NOREPLACE: number = 1;
-export const RENAME_EXCHANGE: number = 2;
-export const RENAME_WHITEOUT: number = 4;
 
 const AT_EMPTY_PATH = 0x1000;
 
@@ -38,10 +35,6 @@ export function mknodat(
   check("mknodat", libc().mknodat(dirFd, cText(0, path, "mknodat"), mode, number), path);
 }
 
-export function mkfifo(path: PathText, mode: number): void {
-  check("mkfifo", libc().mkfifo(cText(0, path, "mkfifo"), mode), path);
-}
-
 /** Device number as the C library packs it (glibc gnu_dev_makedev). */
 export function makeDevice(major: number, minor: number): bigint {
   const a = BigInt(major);
@@ -49,21 +42,10 @@ export function makeDevice(major: number, minor: number): bigint {
   return (b & 0xffn) | ((a & 0xfffn) << 8n) | ((b & ~0xffn) << 12n) | ((a & ~0xfffn) << 32n);
 }
 
-export function splitDevice(device: bigint): { major: number; minor: number } {
-  return {
-    major: Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn)),
-    minor: Number((device & 0xffn) | ((device >> 12n) & 0xffffff00n)),
-  };
-}
-
 /** Changes the owner of the name itself, never of what a symbolic link points to. */
 export function fchownat(dirFd: number, path: PathText, uid: number, gid: number): void {
   const address = cText(0, path, "fchownat");
   check("fchownat", libc().fchownat(dirFd, address, uid, gid, AT_SYMLINK_NOFOLLOW), path);
-}
-
-export function lchown(path: PathText, uid: number, gid: number): void {
-  fchownat(-100, path, uid, gid);
 }
 
 export function fchown(fd: number, uid: number, gid: number): void {

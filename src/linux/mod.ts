@@ -6,19 +6,10 @@ export * from "./kernel.ts";
 export type { PathText } from "./libc.ts";
 export * from "./mount.ts";
 export * from "./mountinfo.ts";
-export type { LinkAddress, Route } from "./netlink/address.ts";
-export { LINK_NAME_BYTES_MAX, type Link, type LinkCounters } from "./netlink/link.ts";
 export * from "./netns.ts";
-export type {
-  BridgeRequest,
-  CreateNamespaceRequest,
-  NamespaceEndpoint,
-} from "./netns-protocol.ts";
+export type { NamespaceEndpoint } from "./netns-protocol.ts";
 export {
   mountOverlay,
-  OVERLAY_LOWER_MAX,
-  type OverlayKernel,
-  type OverlayPlan,
   type OverlayRequest,
   overlayHasLowerdirPlus,
   planOverlay,

@@ -1,7 +1,6 @@
 import { expect, test } from "bun:test";
 import { kernelAtLeast } from "./kernel.ts";
 import { parseProcessStatus } from "./process.ts";
-import { clampLimit, UNLIMITED } from "./rlimit.ts";
 import { errnoOf, SyscallError, syscallErrorFrom, syscallErrorRecord } from "./syscall-error.ts";
 import { sysctlPath } from "./sysctl.ts";
 import { passedSockets } from "./systemd.ts";
@@ -10,19 +9,6 @@ test("a command with brackets and blanks does not shift the fields of stat", () 
   const fields = Array.from({ length: 30 }, (_, index) => String(index + 100));
   const status = parseProcessStatus(`77 (a) b (c)) S 5 ${fields.join(" ")}\n`);
   expect(status).toEqual({ pid: 77, state: "S", parentPid: 5, startTime: 117 });
-});
-
-test("limits are clamped to our own hard limit unless we may raise it", () => {
-  const own = { soft: 1024n, hard: 4096n };
-  const wanted = { soft: UNLIMITED, hard: UNLIMITED };
-  expect(clampLimit(wanted, own, { mayRaise: false })).toEqual({
-    soft: 4096n,
-    hard: 4096n,
-    clamped: true,
-  });
-  expect(clampLimit(wanted, own, { mayRaise: true })).toEqual({ ...wanted, clamped: false });
-  const less = { soft: 10n, hard: 20n };
-  expect(clampLimit(less, own, { mayRaise: false })).toEqual({ ...less, clamped: false });
 });
 
 test("a syscall error keeps call, number and name, also across a Worker", () => {

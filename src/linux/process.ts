@@ -1,24 +1,15 @@
 import { readFileSync } from "node:fs";
-import { constants as osConstants } from "node:os";
 import { check, cText, lastErrno, libc, type PathText } from "./libc.ts";
 import { errnoOf, SyscallError } from "./syscall-error.ts";
 
 export const CLONE_FS: number = 0x200;
 export const CLONE_NEWNS: number = 0x20000;
-export const CLONE_NEWCGROUP: number = 0x2000000;
-export const CLONE_NEWUTS: number = 0x4000000;
-export const CLONE_NEWIPC: number = 0x8000000;
-export const CLONE_NEWUSER: number = 0x10000000;
-export const CLONE_NEWPID: number = 0x20000000;
 export const CLONE_NEWNET: number = 0x40000000;
 
 const SYS_PIDFD_SEND_SIGNAL = 424;
 const SYS_PIDFD_OPEN = 434;
 const ESRCH: number = errnoOf("ESRCH");
 const ENOENT = "ENOENT";
-
-/** Signal numbers by name (`SIGTERM`) on this machine. */
-export const SIGNALS: Readonly<Record<string, number>> = osConstants.signals;
 
 /** The kernel's id of this thread. */
 export function gettid(): number {

@@ -38,36 +38,15 @@ export function getLimit(name: string, pid = 0): ResourceLimit | undefined {
   return { soft: pair[0] as bigint, hard: pair[1] as bigint };
 }
 
-export function setLimit(name: string, limit: ResourceLimit, pid = 0): void {
-  const resource = RLIMITS[name];
-  if (resource === undefined) throw new RangeError(`unknown resource limit ${name}`);
-  const pair = new BigUint64Array([limit.soft, limit.hard]);
-  check("prlimit", libc().prlimit(pid, resource, addressOf(pair), null), name);
-}
-
-/**
- * What can be had of `wanted`: raising above our own hard limit needs CAP_SYS_RESOURCE, which
- * some hosts withhold even from root. `clamped` says that less than asked is given.
- */
-export function clampLimit(
-  wanted: ResourceLimit,
-  own: ResourceLimit,
-  options: { readonly mayRaise: boolean },
-): ResourceLimit & { readonly clamped: boolean } {
-  if (options.mayRaise || wanted.hard <= own.hard) return { ...wanted, clamped: false };
-  const soft = wanted.soft < own.hard ? wanted.soft : own.hard;
-  return { soft, hard: own.hard, clamped: true };
-}
-
 const CAP_SYS_RESOURCE = 24n;
 
-/** True when this process may raise hard limits. */
+/** True when this process may raise hard limits. Some hosts withhold that even from root. */
 export function mayRaiseLimits(): boolean {
   return hasCapability(CAP_SYS_RESOURCE);
 }
 
 /** True when capability `number` is in effect for this process. @see capabilities(7) */
-export function hasCapability(number: bigint): boolean {
+function hasCapability(number: bigint): boolean {
   const line = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "latin1"));
   return ((BigInt(`0x${line?.[1] ?? "0"}`) >> number) & 1n) === 1n;
 }

@@ -16,7 +16,6 @@ export const SOCK_STREAM: number = 1;
 export const SOCK_DGRAM: number = 2;
 export const SOCK_RAW: number = 3;
 export const SOCK_SEQPACKET: number = 5;
-export const SHUT_RD: number = 0;
 export const SHUT_WR: number = 1;
 
 const SUN_PATH_BYTES = 108; // sockaddr_un.sun_path, with the NUL of a path
@@ -41,10 +40,6 @@ export function socketPair(type: number): readonly [nonBlocking: number, blockin
   const [ours, theirs] = pair as unknown as [number, number];
   setNonBlocking(ours, true);
   return [ours, theirs];
-}
-
-export function bindSocket(fd: number, address: Uint8Array): void {
-  check("bind", libc().bind(fd, addressOf(address), address.byteLength));
 }
 
 /**

@@ -1,9 +1,6 @@
 import { check, cText, lastErrno, libc, type PathText } from "./libc.ts";
 import { errnoOf, SyscallError } from "./syscall-error.ts";
 
-export const XATTR_CREATE: number = 1;
-export const XATTR_REPLACE: number = 2;
-
 const VALUE_BYTES_MAX = 64 * 1024; // XATTR_SIZE_MAX and XATTR_LIST_MAX of the kernel
 const ERANGE: number = errnoOf("ERANGE");
 const ENODATA: number = errnoOf("ENODATA");

@@ -159,15 +159,13 @@ describe("processes", () => {
     linux.close(fd);
   });
 
-  test("limits read as the kernel shows them, and the soft one can be set", () => {
+  test("limits read as the kernel shows them", () => {
     const line = readFileSync("/proc/self/limits", "utf8")
       .split("\n")
       .find((l) => l.startsWith("Max open files"));
     const limit = linux.getLimit("nofile") as linux.ResourceLimit;
     expect(line).toContain(String(limit.hard));
-    linux.setLimit("nofile", { soft: limit.soft - 1n, hard: limit.hard });
-    expect(linux.getLimit("nofile")?.soft).toBe(limit.soft - 1n);
-    linux.setLimit("nofile", limit);
+    expect(line).toContain(String(limit.soft));
   });
 });
 

@@ -33,9 +33,6 @@ const IFLA_INFO_DATA = 2;
 const VETH_INFO_PEER = 1;
 const IFLA_BRPORT_ISOLATED = 33;
 
-/** Longest name of a link: IFNAMSIZ with its NUL is 16. */
-export const LINK_NAME_BYTES_MAX: number = 15;
-
 /** Bytes and packets since the link was made, seen from the link itself. */
 export interface LinkCounters {
   readonly rxPackets: number;

@@ -1,11 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { release } from "node:os";
-import { getLimit, RLIMITS } from "../../linux/mod.ts";
+import { getLimit, mayRaiseLimits, RLIMITS } from "../../linux/mod.ts";
 import { parseHostCapabilities } from "../capabilities.ts";
 import type { HostFacts } from "./input.ts";
 
 const CGROUP_ROOT = "/sys/fs/cgroup";
-const CAP_SYS_RESOURCE = 24n;
 
 /** Reads what the host can do. Cheap (a dozen small files), done once at start. */
 export function readHostFacts(): HostFacts {
@@ -17,7 +16,6 @@ export function readHostFacts(): HostFacts {
     readFileSync("/proc/sys/kernel/cap_last_cap", "latin1"),
     statusText,
   );
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(statusText)?.[1] ?? "0";
   return {
     cgroupMode: unified ? "v2" : hybrid ? "hybrid" : "v1",
     capabilities,
@@ -39,7 +37,7 @@ export function readHostFacts(): HostFacts {
     hardLimits: new Map(
       Object.keys(RLIMITS).map((name) => [name, getLimit(name)?.hard ?? 0n] as const),
     ),
-    mayRaiseLimits: ((BigInt(`0x${effective}`) >> CAP_SYS_RESOURCE) & 1n) === 1n,
+    mayRaiseLimits: mayRaiseLimits(),
     thermalThrottlePaths: thermalThrottlePaths(),
   };
 }
