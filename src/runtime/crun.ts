@@ -1,4 +1,12 @@
-import { lstatSync, readdirSync, readFileSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync,
+} from "node:fs";
 import { errorCode, errorMessage, NaruError } from "../base/mod.ts";
 import {
   close,
@@ -35,7 +43,6 @@ export class RuntimeCommands {
 
   readonly #programsDir: string;
   readonly #logger: Logger;
-  readonly #mounted: Set<string> = new Set();
 
   constructor(options: {
     /** Beneath it: state folders, and read-only mounts of the runtimes' programs. */
@@ -49,10 +56,12 @@ export class RuntimeCommands {
     this.#logger = options.logger;
   }
 
-  /** Takes the read-only mounts away; the next engine makes its own. */
+  /** Takes the read-only mounts away, also those of a killed engine; the next makes its own. */
   close(): void {
-    for (const target of this.#mounted) removeReadonlyProgram(target);
-    this.#mounted.clear();
+    if (!existsSync(this.#programsDir)) return;
+    for (const name of readdirSync(this.#programsDir)) {
+      removeReadonlyProgram(`${this.#programsDir}/${name}`);
+    }
   }
 
   /** The runtime's state folder: one per runtime, since their formats differ. */
@@ -87,7 +96,6 @@ export class RuntimeCommands {
     if (identity.kind === "other") return identity;
     const target = `${this.#programsDir}/${runtime.path.replaceAll(/[^\w.-]/g, "_")}`;
     const program = readonlyProgram(runtime.path, target, this.#logger);
-    if (program === target) this.#mounted.add(target);
     return { ...identity, program };
   }
 
