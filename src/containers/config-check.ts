@@ -4,6 +4,8 @@ import type { ContainerConfig, HealthConfig } from "../spec/mod.ts";
 
 const HEALTH_NS_MIN = 1_000_000; // 1 ms, Docker's least
 const HOSTNAME_BYTES_MAX = 63; // a label of the domain name system; the kernel takes 64
+const DOMAIN_BYTES_MAX = 64; // __NEW_UTS_LEN: the kernel takes no longer one
+const MAC = /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i;
 
 function invalid(message: string, field: string): NaruError {
   return new NaruError("invalid_argument", message, { field });
@@ -21,6 +23,17 @@ export function checkConfig(config: ContainerConfig): void {
   if (config.StopSignal !== undefined && config.StopSignal !== "") parseSignal(config.StopSignal);
   if (Buffer.byteLength(config.Hostname) > HOSTNAME_BYTES_MAX || /[\s/\0]/.test(config.Hostname)) {
     throw invalid(`invalid hostname: ${config.Hostname}`, "Hostname");
+  }
+  // It becomes a line of /etc/hosts, as the host name does.
+  if (
+    Buffer.byteLength(config.Domainname) > DOMAIN_BYTES_MAX ||
+    /[\s/\0]/.test(config.Domainname)
+  ) {
+    throw invalid(`invalid domainname: ${config.Domainname}`, "Domainname");
+  }
+  if (config.User.includes("\0")) throw invalid("User: contains a zero byte", "User");
+  if (!["", undefined].includes(config.MacAddress) && !MAC.test(config.MacAddress ?? "")) {
+    throw invalid(`invalid MacAddress: ${config.MacAddress}`, "MacAddress");
   }
   for (const port of Object.keys(config.ExposedPorts ?? {})) checkPort(port);
   for (const text of [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])]) {

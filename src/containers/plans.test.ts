@@ -31,7 +31,7 @@ describe("names", () => {
 describe("host config", () => {
   const bad: readonly [Partial<HostConfig>, RegExp][] = [
     [{ Memory: 1024 }, /Minimum memory limit allowed is 6MB/],
-    [{ Memory: -1 }, /Memory can not be negative/],
+    [{ Memory: -1 }, /Minimum memory limit allowed is 6MB/],
     [{ Memory: 8 << 20, MemorySwap: 7 << 20 }, /memoryswap limit should be larger/],
     [{ MemorySwap: 8 << 20 }, /always set the Memory limit/],
     [{ MemorySwappiness: 101 }, /swappiness range is 0-100/],
@@ -39,7 +39,7 @@ describe("host config", () => {
     [{ NanoCpus: 1e9, CpuPeriod: 1000 }, /Conflicting options/],
     [{ CpuPeriod: 10 }, /cfs period/],
     [{ CpusetCpus: "0-99999" }, /Requested CPUs are not available/],
-    [{ CpusetCpus: "a" }, /CpusetCpus/],
+    [{ CpusetCpus: "a" }, /for cpuset cpus/],
     [{ BlkioWeight: 5 }, /blkio weight is from 10 to 1000/],
     [{ OomScoreAdj: 2000 }, /oom score adj/],
     [{ ShmSize: -1 }, /SHM size/],
@@ -74,6 +74,9 @@ describe("config", () => {
     [{ StopSignal: "SIGNONE" }, /Invalid signal: SIGNONE/],
     [{ Hostname: "a".repeat(64) }, /invalid hostname/],
     [{ ExposedPorts: { "70000/tcp": {} } }, /invalid port/],
+    [{ Domainname: "a\n6.6.6.6 b" }, /invalid domainname/],
+    [{ User: "a\0b" }, /User/],
+    [{ MacAddress: "0:1" }, /MacAddress/],
     [{ Healthcheck: { Interval: 5 } }, /cannot be less than 1ms/],
     [{ Healthcheck: { Retries: -1 } }, /cannot be negative/],
     [{ Healthcheck: { Test: ["ODD", "x"] } }, /health check test/],

@@ -256,6 +256,10 @@ test("sysctls must be of a namespace that is the container's", () => {
   expect(() => build({ namespaces: hostNetwork, sysctls: { "net.a": "1" } })).toThrow("net.a");
   expect(build({ namespaces: hostNetwork }).spec.linux.sysctl).toBeUndefined();
   expect(() => build({ sysctls: { "vm.swappiness": "1" } })).toThrow("vm.swappiness");
+  for (const name of ["net.ipv4.../../../etc", "net./x", "net.", "net.a b", "net.a\n"]) {
+    expect(() => build({ sysctls: { [name]: "1" } })).toThrow("invalid sysctl name");
+  }
+  expect(() => build({ sysctls: { "net.ipv4.conf.eth0/100.rp_filter": "1" } })).not.toThrow();
 });
 
 test("init, environment, annotations, exec", () => {

@@ -234,6 +234,10 @@ function hiddenPaths(
 function buildSysctls(input: ContainerSpecInput): Record<string, string> {
   const hostNetwork = input.namespaces.network === "host";
   for (const name of Object.keys(input.sysctls)) {
+    // It becomes a path below /proc/sys; a slash stands for a dot in the name of a link.
+    if (!/^[\w@:-]+([./][\w@:-]+)+$/.test(name)) {
+      throw new NaruError("invalid_argument", `invalid sysctl name "${name}"`);
+    }
     if (hostNetwork && name.startsWith("net.")) {
       throw new NaruError(
         "invalid_argument",
