@@ -23,6 +23,7 @@ import { checkHostConfig } from "./host-config-check.ts";
 import { planLog } from "./log-config.ts";
 import { planMounts } from "./mounts-plan.ts";
 import { parseContainerName, randomName } from "./name.ts";
+import { checkSharedNetwork } from "./network-mode-check.ts";
 import type { ContainerRecord, RecordedMount } from "./record.ts";
 import { checkRestartPolicy } from "./restart-policy.ts";
 import { containerDir, publish, type Room, rootfsDir } from "./room.ts";
@@ -36,6 +37,7 @@ export async function createContainer(
   body: ContainerCreateBody,
   options: { readonly name: string; readonly platform: string },
 ): Promise<{ id: string; warnings: string[] }> {
+  checkSharedNetwork(body);
   const image = room.options.images.resolve(body.Image);
   using _lease = room.options.images.lease(image.id);
   const id = newId();

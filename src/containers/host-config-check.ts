@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { MiB, NaruError } from "../base/mod.ts";
+import { checkDnsSettings, parseExtraHost } from "../network/mod.ts";
 import type { HostConfig } from "../spec/mod.ts";
 
 /** Below this the runtime itself does not fit. Docker's limit and words. */
@@ -17,6 +19,14 @@ export function checkHostConfig(host: HostConfig): void {
   checkCpu(host);
   checkBlkio(host);
   checkModes(host);
+  checkDnsSettings({
+    dns: host.Dns ?? [],
+    dnsSearch: host.DnsSearch ?? [],
+    dnsOptions: host.DnsOptions ?? [],
+  });
+  if ((host.GroupAdd ?? []).some((group) => group.includes("\0"))) {
+    throw invalid("GroupAdd: a group contains a zero byte", "GroupAdd");
+  }
   if (host.OomScoreAdj < -1000 || host.OomScoreAdj > 1000) {
     throw invalid(
       `Invalid value ${host.OomScoreAdj}, range for oom score adj is [-1000, 1000]`,
@@ -26,6 +36,7 @@ export function checkHostConfig(host: HostConfig): void {
   if (host.ShmSize < 0) throw invalid("SHM size can not be less than 0", "ShmSize");
   const [rows, columns] = host.ConsoleSize;
   if (rows < 0 || columns < 0) throw invalid("ConsoleSize can not be negative", "ConsoleSize");
+  for (const entry of host.ExtraHosts ?? []) parseExtraHost(entry);
   for (const limit of host.Ulimits ?? []) {
     if (limit.Hard !== -1 && (limit.Soft > limit.Hard || limit.Soft === -1)) {
       throw invalid(
@@ -42,6 +53,9 @@ export function checkHostConfig(host: HostConfig): void {
     if (bad !== undefined) throw invalid(`${field}: "${bad}" is not an absolute path`, field);
   }
 }
+
+/** Other values of these mean nothing on Linux, to Docker neither. */
+const NO_LINUX_MODE: ReadonlySet<keyof HostConfig> = new Set(["UsernsMode", "Isolation"]);
 
 /** Fields whose wish this engine cannot fulfil; each with the value that asks for nothing. */
 function refuseWhatIsNotDone(host: HostConfig): void {
@@ -61,7 +75,7 @@ function refuseWhatIsNotDone(host: HostConfig): void {
   for (const [field, asks] of wishes) {
     if (!asks) continue;
     throw new NaruError(
-      "unsupported",
+      NO_LINUX_MODE.has(field) ? "invalid_argument" : "unsupported",
       `HostConfig.${field}: ${JSON.stringify(host[field])} is not supported`,
       { field },
     );
@@ -71,7 +85,8 @@ function refuseWhatIsNotDone(host: HostConfig): void {
 function checkMemory(host: HostConfig): void {
   const { Memory: memory, MemorySwap: swap, MemoryReservation: reservation } = host;
   for (const field of ["Memory", "MemoryReservation"] as const) {
-    if (host[field] < 0) throw invalid(`${field} can not be negative`, field);
+    const what = field === "Memory" ? "limit" : "reservation";
+    if (host[field] < 0) throw invalid(`Minimum memory ${what} allowed is 6MB`, field);
   }
   if (memory !== 0 && memory < MEMORY_BYTES_MIN) {
     throw invalid("Minimum memory limit allowed is 6MB", "Memory");
@@ -143,7 +158,7 @@ function checkCpu(host: HostConfig): void {
     if (host[field] < 0) throw invalid(`${field} can not be negative`, field);
   }
   checkSet(host.CpusetCpus, "CpusetCpus", count);
-  checkSet(host.CpusetMems, "CpusetMems", undefined);
+  checkSet(host.CpusetMems, "CpusetMems", memoryNodes());
 }
 
 const SET = /^(\d{1,5}(-\d{1,5})?)(,\d{1,5}(-\d{1,5})?)*$/;
@@ -156,12 +171,26 @@ function checkSet(
 ): void {
   if (text === "") return;
   const numbers = text.split(/[,-]/).map(Number);
-  if (!SET.test(text)) throw invalid(`Invalid value ${text} for cpuset ${field}`, field);
-  if (count !== undefined && numbers.some((number) => number >= count)) {
+  if (!SET.test(text))
     throw invalid(
-      `Requested CPUs are not available - requested ${text}, available: ${count === 1 ? "0" : `0-${count - 1}`}`,
+      `Invalid value ${text} for cpuset ${field === "CpusetCpus" ? "cpus" : "mems"}: invalid format: ${text}`,
       field,
     );
+  if (count !== undefined && numbers.some((number) => number >= count)) {
+    throw invalid(
+      `Requested ${field === "CpusetCpus" ? "CPUs" : "memory nodes"} are not available - requested ${text}, available: ${count === 1 ? "0" : `0-${count - 1}`}`,
+      field,
+    );
+  }
+}
+
+/** How many memory nodes there are; undefined where the kernel does not count them. */
+function memoryNodes(): number | undefined {
+  try {
+    const online = readFileSync("/sys/devices/system/node/online", "utf8").trim();
+    return Number(online.split(/[,-]/).at(-1)) + 1;
+  } catch {
+    return undefined;
   }
 }
 

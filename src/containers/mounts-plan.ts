@@ -39,7 +39,7 @@ export function planMounts(
   for (const [target, options] of Object.entries(host.Tmpfs ?? {}))
     add(parseTmpfs(target, options));
   for (const target of Object.keys(config.Volumes ?? {})) {
-    const destination = checkedTarget(target, target);
+    const destination = checkedTarget(target, target, "volume");
     if (!planned.has(destination)) planned.set(destination, anonymous(destination));
   }
   return [...planned.values()];
@@ -75,12 +75,14 @@ function invalidSpec(spec: string, why = ""): NaruError {
   return new NaruError("invalid_argument", `invalid volume specification: '${spec}'${reason}`);
 }
 
-function checkedTarget(target: string, spec: string): string {
+function checkedTarget(target: string, spec: string, type: "bind" | "volume"): string {
+  const fail = (why: string): NaruError =>
+    invalidSpec(spec, `invalid mount config for type "${type}": ${why}`);
   if (!target.startsWith("/")) {
-    throw invalidSpec(spec, `invalid mount path: '${target}' mount path must be absolute`);
+    throw fail(`invalid mount path: '${target}' mount path must be absolute`);
   }
   const clean = posix.resolve(target);
-  if (clean === "/") throw invalidSpec(spec, "invalid specification: destination can't be '/'");
+  if (clean === "/") throw fail("invalid specification: destination can't be '/'");
   return clean;
 }
 
@@ -89,7 +91,7 @@ export function parseBind(spec: string): PlannedMount {
   const parts = spec.split(":");
   if (spec === "" || parts.length > 3 || parts.includes("")) throw invalidSpec(spec);
   if (parts.length === 1) {
-    return { ...anonymous(checkedTarget(parts[0] as string, spec)), origin: "binds" };
+    return { ...anonymous(checkedTarget(parts[0] as string, spec, "volume")), origin: "binds" };
   }
   const [source, target, mode = ""] = parts as [string, string, string?];
   const words = mode === "" ? [] : mode.split(",");
@@ -109,7 +111,7 @@ export function parseBind(spec: string): PlannedMount {
     type: isPath ? "bind" : "volume",
     source: isPath ? posix.resolve(source) : "",
     volumeName: isPath ? "" : source,
-    destination: checkedTarget(target, spec),
+    destination: checkedTarget(target, spec, isPath ? "bind" : "volume"),
     mode: mode === "" && !isPath ? "z" : mode, // what Docker shows for a named volume
     readOnly: words.includes("ro"),
     propagation: isPath ? (propagations[0] ?? "rprivate") : "",
@@ -165,7 +167,7 @@ function parseMount(mount: Mount, index: number): PlannedMount {
     case "cluster":
       throw unsupported(`HostConfig.Mounts[${index}].Type`, mount.Type);
     default:
-      throw new NaruError("invalid_argument", `mount type unknown: "${mount.Type}"`);
+      throw fail("mount type unknown");
   }
 }
 
@@ -247,9 +249,11 @@ function checkTmpfsOption(option: string): string {
 }
 
 function parseTmpfs(target: string, text: string): PlannedMount {
-  if (!target.startsWith("/") || posix.resolve(target) === "/") {
-    throw new NaruError("invalid_argument", `invalid tmpfs mount point: '${target}'`);
+  const fail = (why: string): NaruError => new NaruError("invalid_argument", why, { target });
+  if (!target.startsWith("/")) {
+    throw fail(`invalid mount path: '${target}' mount path must be absolute`);
   }
+  if (posix.resolve(target) === "/") throw fail("invalid specification: destination can't be '/'");
   const options = text === "" ? [] : text.split(",").map(checkTmpfsOption);
   return {
     ...BLANK,

@@ -24,7 +24,7 @@ export function parseSecurityOptions(options: readonly string[]): SecurityOption
     }
     // `:` is the older way to write `=`.
     const match = /^([a-z-]+)[=:](.*)$/s.exec(option);
-    if (match === null) throw invalid(option);
+    if (match === null) throw invalid(option, 1);
     const [, key, value = ""] = match;
     if (key === "no-new-privileges") {
       if (value !== "true" && value !== "false") throw invalid(option);
@@ -38,8 +38,9 @@ export function parseSecurityOptions(options: readonly string[]): SecurityOption
   return { noNewPrivileges, seccomp, apparmor, systemPathsUnconfined };
 }
 
-function invalid(option: string): NaruError {
-  return new NaruError("invalid_argument", `invalid --security-opt 2: "${option}"`, {
+/** `place`: 1 for no `key=value` at all, 2 for an unknown key or value, as Docker numbers them. */
+function invalid(option: string, place: 1 | 2 = 2): NaruError {
+  return new NaruError("invalid_argument", `invalid --security-opt ${place}: "${option}"`, {
     field: "SecurityOpt",
   });
 }

@@ -46,7 +46,8 @@ function renderHosts(request: EtcFilesRequest, sources: EtcSources): string {
   return head + extra.join("") + own;
 }
 
-function renderExtraHost(entry: string, hostGateway: string): string {
+/** Of `--add-host`. Throws invalid_argument in Docker's words. `address` may be `host-gateway`. */
+export function parseExtraHost(entry: string): { readonly name: string; readonly address: string } {
   // `name:address`, where an IPv6 address has colons itself; `name=address` is the newer form.
   const separator = entry.search(/[:=]/);
   const name = entry.slice(0, separator);
@@ -54,15 +55,21 @@ function renderExtraHost(entry: string, hostGateway: string): string {
   if (separator <= 0 || text === "" || /\s/.test(name)) {
     throw new NaruError("invalid_argument", `bad format for add-host: "${entry}"`);
   }
-  if (text === "host-gateway" && hostGateway === "") {
+  const address = text.replace(/^\[(.*)\]$/, "$1");
+  if (address !== "host-gateway" && isIP(address) === 0) {
+    throw new NaruError("invalid_argument", `invalid IP address in add-host: "${text}"`);
+  }
+  return { name, address };
+}
+
+function renderExtraHost(entry: string, hostGateway: string): string {
+  const { name, address } = parseExtraHost(entry);
+  if (address !== "host-gateway") return `${address}\t${name}\n`;
+  if (hostGateway === "") {
     const reason = "unable to derive the IP value for host-gateway: the engine has no bridge";
     throw new NaruError("invalid_argument", reason, { extraHost: entry });
   }
-  const address = text === "host-gateway" ? hostGateway : text.replace(/^\[(.*)\]$/, "$1");
-  if (isIP(address) === 0) {
-    throw new NaruError("invalid_argument", `invalid IP address in add-host: "${text}"`);
-  }
-  return `${address}\t${name}\n`;
+  return `${hostGateway}\t${name}\n`;
 }
 
 function renderResolvConf(request: EtcFilesRequest, sources: EtcSources): string {
@@ -72,15 +79,8 @@ function renderResolvConf(request: EtcFilesRequest, sources: EtcSources): string
     search: firstGiven(request.dnsSearch, sources.dnsSearch),
     options: firstGiven(request.dnsOptions, sources.dnsOptions),
   };
-  for (const server of wanted.servers ?? []) {
-    if (isIP(server) === 0) {
-      throw new NaruError("invalid_argument", `ParseAddr("${server}"): unable to parse IP`);
-    }
-  }
-  // Words would become lines of their own.
-  for (const word of [...(wanted.search ?? []), ...(wanted.options ?? [])]) {
-    if (/\s/.test(word)) throw new NaruError("invalid_argument", `invalid DNS setting "${word}"`);
-  }
+  checkServers(wanted.servers ?? []);
+  checkWords([...(wanted.search ?? []), ...(wanted.options ?? [])]);
   const usable =
     request.mode.kind === "host" ? host.servers : host.servers.filter(reachableFromContainer);
   const servers = wanted.servers ?? (usable.length > 0 ? usable : FALLBACK_SERVERS);
@@ -90,6 +90,26 @@ function renderResolvConf(request: EtcFilesRequest, sources: EtcSources): string
   if (search.length > 0) lines.push(`search ${search.join(" ")}`);
   if (options.length > 0) lines.push(`options ${options.join(" ")}`);
   return `${lines.join("\n")}\n`;
+}
+
+/** What of a request's name servers can be judged before there is a container. Throws invalid_argument. */
+export function checkDnsSettings(
+  settings: Pick<EtcFilesRequest, "dns" | "dnsSearch" | "dnsOptions">,
+): void {
+  checkServers(settings.dns);
+  checkWords([...settings.dnsSearch, ...settings.dnsOptions]);
+}
+
+function checkServers(servers: readonly string[]): void {
+  const bad = servers.find((server) => isIP(server) === 0);
+  if (bad === undefined) return;
+  throw new NaruError("invalid_argument", `ParseAddr("${bad}"): unable to parse IP`);
+}
+
+/** Space in a word would make words or lines of their own. */
+function checkWords(words: readonly string[]): void {
+  const bad = words.find((word) => /\s/.test(word));
+  if (bad !== undefined) throw new NaruError("invalid_argument", `invalid DNS setting "${bad}"`);
 }
 
 function firstGiven(...lists: readonly (readonly string[])[]): readonly string[] | undefined {

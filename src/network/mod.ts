@@ -1,4 +1,5 @@
 export type * from "./contract.ts";
+export { checkDnsSettings, parseExtraHost } from "./etc-files.ts";
 export {
   createNetworkService,
   type NetworkServiceControl,

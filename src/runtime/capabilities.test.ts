@@ -27,7 +27,7 @@ test("names come in all of Docker's spellings", () => {
 
 test("a name that does not exist is refused", () => {
   expect(() => containerCapabilities({ add: ["FLY"], drop: [] }, modern)).toThrow(
-    'invalid CapAdd: unknown capability: "FLY"',
+    'invalid CapAdd: unknown capability: "CAP_FLY"',
   );
   expect(() => containerCapabilities({ add: [], drop: ["CAP_"] }, modern)).toThrow("CapDrop");
 });

@@ -120,7 +120,7 @@ function normalize(name: string, field: string): string {
   if (upper === "ALL") return upper;
   const bare = upper.replace(/^CAP_/, "");
   if (!NAMES.includes(bare)) {
-    throw new NaruError("invalid_argument", `invalid ${field}: unknown capability: "${name}"`);
+    throw new NaruError("invalid_argument", `invalid ${field}: unknown capability: "CAP_${bare}"`);
   }
   return `CAP_${bare}`;
 }
