@@ -131,6 +131,8 @@ function infoText(info: Record<string, unknown>): string {
   add("ID", info["ID"]);
   add("Docker Root Dir", info["DockerRootDir"]);
   add("Debug Mode", info["Debug"]);
+  const labels = (info["Labels"] as string[] | null) ?? [];
+  if (labels.length > 0) lines.push(" Labels:", ...labels.map((label) => `  ${label}`));
   add("Live Restore Enabled", info["LiveRestoreEnabled"]);
   for (const warning of (info["Warnings"] as string[] | null) ?? []) lines.push(warning);
   return `${lines.join("\n")}\n`;
