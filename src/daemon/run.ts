@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { errorMessage, formatTimestamp, isNaruError, SECOND_MS, systemClock } from "../base/mod.ts";
 import {
   type DaemonConfig,
@@ -40,7 +41,9 @@ export async function runDaemon(
       process.stdout.write("configuration OK\n");
       return 0;
     }
-    return await serve(config, load);
+    const exitCode = await serve(config, load);
+    // Clients that follow events or logs keep their connections open: they must not keep the process.
+    process.exit(exitCode);
   } catch (error) {
     process.stderr.write(`${options.program}: ${errorMessage(error)}\n`);
     if (!isNaruError(error)) process.stderr.write(`${error instanceof Error ? error.stack : ""}\n`);
@@ -66,7 +69,9 @@ async function serve(first: DaemonConfig, load: () => DaemonConfig): Promise<num
   const listeners = await listenOrClose(config, engine, inherited);
   for (const { url } of listeners) logger.info("API listen", { url });
   const reload = (): void => {
-    config = reloadConfig(config, load, logger);
+    const again = reloadConfig(config, load, logger);
+    if (again === undefined) return;
+    config = again;
     engine.reloaded(reloadAttributes(config));
   };
   process.on("SIGHUP", reload);
@@ -104,36 +109,40 @@ function stopSignal(): Promise<string> {
   });
 }
 
-/** Takes over what may change at run time; the rest waits for a restart and is named in the log. */
+/** What may change while containers run. */
+const RELOADED: readonly (keyof DaemonConfig)[] = [
+  "debug",
+  "logLevel",
+  "labels",
+  "defaultRuntime",
+  "runtimes",
+  "stopTimeoutSeconds",
+  "shutdownTimeoutSeconds",
+];
+
+/**
+ * Takes over what may change at run time; the rest waits for a restart and is named in the log.
+ * Undefined when the new configuration is not to be had.
+ */
 function reloadConfig(
   before: DaemonConfig,
   load: () => DaemonConfig,
   logger: Logger,
-): DaemonConfig {
+): DaemonConfig | undefined {
   try {
-    const {
-      debug,
-      logLevel,
-      labels,
-      defaultRuntime,
-      runtimes,
-      stopTimeoutSeconds,
-      shutdownTimeoutSeconds,
-    } = load();
+    const next = load();
+    const reloaded = Object.fromEntries(RELOADED.map((key) => [key, next[key]]));
+    const waiting = Object.keys(next)
+      .filter((key): key is keyof DaemonConfig => !Object.hasOwn(reloaded, key))
+      .filter((key) => !isDeepStrictEqual(next[key], before[key]));
     logger.info("configuration read again");
-    return {
-      ...before,
-      debug,
-      logLevel,
-      labels,
-      defaultRuntime,
-      runtimes,
-      stopTimeoutSeconds,
-      shutdownTimeoutSeconds,
-    };
+    if (waiting.length > 0) {
+      logger.warn("changes that count after a restart only", { keys: waiting.join(" ") });
+    }
+    return { ...before, ...reloaded };
   } catch (error) {
-    logger.error("configuration not read again", { error });
-    return before;
+    logger.error("configuration not read again, the old one stays", { error });
+    return undefined;
   }
 }
 
