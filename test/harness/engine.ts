@@ -18,6 +18,8 @@ export interface EngineOptions {
   /** More flags for `naru daemon`. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** The program to start instead of naru; what it must become by exec is its last arguments. */
+  readonly launcher?: readonly string[];
 }
 
 /**
@@ -74,7 +76,8 @@ export class TestEngine {
   /** Resolves when `/_ping` answers. Throws with the end of the log when it does not. */
   async start(extra: EngineOptions = {}): Promise<void> {
     const options = { ...this.#options, ...extra };
-    const [program, ...before] = naruCommand();
+    const command = [...(options.launcher ?? []), ...naruCommand()];
+    const [program = "", ...before] = command;
     const args = [...before, "daemon", ...this.flags, ...(options.args ?? [])];
     const log = openSync(this.logFile, "a");
     const child = spawn(program, args, {
