@@ -22,6 +22,7 @@ export const O_PATH: number = 0o10000000;
 
 /** @see openat2(2) */
 export const RESOLVE_NO_MAGICLINKS: number = 0x02;
+export const RESOLVE_NO_SYMLINKS: number = 0x04;
 export const RESOLVE_BENEATH: number = 0x08;
 export const RESOLVE_IN_ROOT: number = 0x10;
 

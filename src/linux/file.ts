@@ -8,6 +8,7 @@ import { addressOf, check, cText, libc, type PathText } from "./libc.ts";
  */
 
 export const S_IFMT: number = 0o170000;
+export const S_IFSOCK: number = 0o140000;
 export const S_IFLNK: number = 0o120000;
 export const S_IFREG: number = 0o100000;
 export const S_IFBLK: number = 0o060000;
