@@ -1,6 +1,7 @@
 export * from "./assert.ts";
 export * from "./clock.ts";
 export * from "./digest.ts";
+export * from "./duration.ts";
 export * from "./errors.ts";
 export * from "./id.ts";
 export * from "./queue.ts";

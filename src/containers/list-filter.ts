@@ -1,4 +1,4 @@
-import { NaruError, parseInstant } from "../base/mod.ts";
+import { NaruError, parseInstantOrAge } from "../base/mod.ts";
 import type { ContainerRecord } from "./record.ts";
 import { lastExit, statusWord } from "./state.ts";
 
@@ -206,26 +206,9 @@ export function compilePruneFilters(filters: Filters, nowNs: bigint): Check {
     !without.some((label) => hasLabel(record, label));
 }
 
-const DURATION_NS: Readonly<Record<string, number>> = {
-  ns: 1,
-  us: 1e3,
-  µs: 1e3,
-  ms: 1e6,
-  s: 1e9,
-  m: 60e9,
-  h: 3600e9,
-};
-
 function parseUntil(text: string, nowNs: bigint): bigint {
-  if (/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) {
-    let totalNs = 0;
-    for (const [, number, , unit = ""] of text.matchAll(/(\d+(\.\d+)?)(ns|us|µs|ms|s|m|h)/g)) {
-      totalNs += Number(number) * (DURATION_NS[unit] ?? 0);
-    }
-    return nowNs - BigInt(Math.round(totalNs));
-  }
   try {
-    return parseInstant(text);
+    return parseInstantOrAge(text, nowNs);
   } catch (cause) {
     throw new NaruError("invalid_argument", `invalid filter 'until=${text}'`, {}, { cause });
   }

@@ -1,5 +1,5 @@
-import { type Clock, type Digest, NaruError, parseInstant } from "../base/mod.ts";
-import { chainIdsOf, matchesPattern, parseDuration, type Reference } from "../oci/mod.ts";
+import { type Clock, type Digest, NaruError, parseInstantOrAge } from "../base/mod.ts";
+import { chainIdsOf, matchesPattern, type Reference } from "../oci/mod.ts";
 import type { ImageSummary } from "../spec/mod.ts";
 import type { LayerStore } from "../storage/mod.ts";
 import type { ImageListOptions, ImageUsers } from "./contract.ts";
@@ -112,9 +112,7 @@ function createdTest(table: ImageTable, key: "before" | "since", name: string): 
 
 /** An instant, or a duration before now. */
 function untilTest(clock: Clock, value: string): Test {
-  const durationNs = parseDuration(value);
-  const limitNs =
-    durationNs === undefined ? parseInstant(value) : clock.nowNs() - BigInt(durationNs);
+  const limitNs = parseInstantOrAge(value, clock.nowNs());
   return ({ row }) => (createdNsOf(row.config) ?? 0n) < limitNs;
 }
 

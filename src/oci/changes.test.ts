@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { decodeContainerConfig } from "../spec/mod.ts";
-import { applyChanges, parseDuration } from "./changes.ts";
+import { applyChanges } from "./changes.ts";
 
 const empty = () => decodeContainerConfig({}, "config");
 
@@ -76,15 +76,5 @@ describe("changes", () => {
       expect(config).toEqual(empty());
     });
     fc.assert(property, { numRuns: 1000 });
-  });
-
-  test.each([
-    ["1h2m3.5s", 3_723_500_000_000],
-    ["0", 0],
-    ["-1ms", -1_000_000],
-    ["1", undefined],
-    ["abc", undefined],
-  ])("duration %s", (text, wanted) => {
-    expect(parseDuration(text)).toBe(wanted as number);
   });
 });

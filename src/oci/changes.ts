@@ -1,4 +1,4 @@
-import { NaruError } from "../base/mod.ts";
+import { NaruError, parseDurationNs } from "../base/mod.ts";
 import type { ContainerConfig, HealthConfig } from "../spec/mod.ts";
 
 /**
@@ -124,7 +124,7 @@ function healthOf(rest: string, shell: readonly string[], fail: Fail): HealthCon
     } else {
       const field = HEALTH_TIMES[name ?? ""];
       if (field === undefined) throw fail(`has an unknown flag: --${name}`);
-      const durationNs = parseDuration(value);
+      const durationNs = parseDurationNs(value);
       if (durationNs === undefined || durationNs < 0 || durationNs > SECONDS_MAX_NS) {
         throw fail(`--${name} is not a duration: ${value}`);
       }
@@ -150,29 +150,6 @@ const HEALTH_TIMES: Readonly<
   "start-period": "StartPeriod",
   "start-interval": "StartInterval",
 };
-
-const UNITS_NS: Readonly<Record<string, number>> = {
-  ns: 1,
-  us: 1e3,
-  µs: 1e3,
-  ms: 1e6,
-  s: 1e9,
-  m: 60e9,
-  h: 3600e9,
-};
-
-/** Nanoseconds of Go's `1h2m3.5s`; undefined when it is none. */
-export function parseDuration(text: string): number | undefined {
-  if (text === "0") return 0;
-  const sign = text.startsWith("-") ? -1 : 1;
-  const body = text.replace(/^[+-]/, "");
-  if (!/^(?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+$/.test(body)) return undefined;
-  let totalNs = 0;
-  for (const [, count, unit = ""] of body.matchAll(/([\d.]+)(ns|us|µs|ms|s|m|h)/g)) {
-    totalNs += Number(count) * (UNITS_NS[unit] ?? 0);
-  }
-  return sign * Math.round(totalNs);
-}
 
 /** A JSON list of texts, or undefined: then it is the shell form. */
 function execForm(rest: string): string[] | undefined {

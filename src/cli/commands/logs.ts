@@ -1,6 +1,5 @@
-import { NaruError } from "../../base/mod.ts";
+import { NaruError, parseDurationNs } from "../../base/mod.ts";
 import type { Command } from "../command.ts";
-import { parseDuration } from "../container/quantity.ts";
 import { bool, text } from "../flags/flag.ts";
 import { copyOutput } from "../session/attached-stream.ts";
 
@@ -8,9 +7,8 @@ import { copyOutput } from "../session/attached-stream.ts";
 export function instantText(text: string, nowMs: number): string {
   if (text === "") return "";
   if (/^\d+(\.\d+)?$/.test(text)) return text;
-  if (/^-?(\d+(\.\d*)?(ns|us|µs|ms|s|m|h))+$/.test(text)) {
-    return ((nowMs - parseDuration(text) / 1e6) / 1000).toFixed(9);
-  }
+  const ageNs = parseDurationNs(text);
+  if (ageNs !== undefined) return ((nowMs - ageNs / 1e6) / 1000).toFixed(9);
   // Without a zone the local one is meant, as docker does.
   const parsedMs = Date.parse(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00` : text);
   if (Number.isNaN(parsedMs)) {
