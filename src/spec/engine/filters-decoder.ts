@@ -1,4 +1,4 @@
-import { NaruError } from "../../base/mod.ts";
+import { errorMessage, NaruError } from "../../base/mod.ts";
 import { isObject, parseJson } from "../decode.ts";
 
 const FILTER_VALUES_MAX = 1_000; // a person or a tool names a handful
@@ -13,7 +13,7 @@ export function decodeFilters(
 ): ReadonlyMap<string, readonly string[]> {
   const filters = new Map<string, readonly string[]>();
   if (text === null || text === "") return filters;
-  const value = parseJson(text);
+  const value = parseFilters(text);
   if (value === null) return filters;
   if (!isObject(value)) throw refused("filters: want an object of lists");
   for (const [key, wanted] of Object.entries(value)) {
@@ -25,6 +25,14 @@ export function decodeFilters(
     filters.set(key, values);
   }
   return filters;
+}
+
+function parseFilters(text: string): unknown {
+  try {
+    return parseJson(text);
+  } catch (cause) {
+    throw refused(`filters: ${errorMessage(cause)}`); // a request has other JSON as well
+  }
 }
 
 function valuesOf(key: string, wanted: unknown): string[] {
