@@ -1,3 +1,5 @@
+import { MS_NS } from "./units.ts";
+
 /** Time as something that can be passed in, so that tests need no sleeps. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
@@ -8,7 +10,6 @@ export interface Clock {
   after(delayMs: number, action: () => void): () => void;
 }
 
-const MS_PER_NS = 1_000_000n;
 const originNs: bigint = BigInt(Math.round(performance.timeOrigin * 1000)) * 1000n;
 let lastNs = 0n;
 
@@ -17,7 +18,7 @@ export const systemClock: Clock = {
   nowMs: () => Date.now(),
   nowNs() {
     // performance.now() alone drifts from the wall clock when that is set; stay within 1 s of it.
-    const wallNs = BigInt(Date.now()) * MS_PER_NS;
+    const wallNs = BigInt(Date.now()) * MS_NS;
     const fineNs = originNs + BigInt(Math.round(performance.now() * 1e6));
     const drift = fineNs > wallNs ? fineNs - wallNs : wallNs - fineNs;
     const nowNs = drift < 1_000_000_000n ? fineNs : wallNs;

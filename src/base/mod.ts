@@ -5,6 +5,7 @@ export * from "./duration.ts";
 export * from "./errors.ts";
 export * from "./id.ts";
 export * from "./queue.ts";
+export * from "./size.ts";
 export * from "./time.ts";
 export * from "./units.ts";
 export * from "./worker-url.ts";

@@ -4,4 +4,4 @@ export const GiB: number = 1024 * MiB;
 
 export const SECOND_MS: number = 1000;
 export const MINUTE_MS: number = 60 * SECOND_MS;
-export const MS_NS: number = 1_000_000;
+export const MS_NS: bigint = 1_000_000n;

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { errorCode, errorMessage, MiB, NaruError } from "../base/mod.ts";
+import { isObject } from "../spec/mod.ts";
 import type { DaemonOption } from "./daemon-option.ts";
 import { DAEMON_OPTIONS } from "./daemon-options.ts";
 
@@ -61,10 +62,6 @@ export function parseDaemonFile(text: string, path: string): FileValues {
     throw new NaruError("invalid_argument", `${path}: unknown keys: ${unknownKeys.join(", ")}`);
   }
   return values;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function checkType(option: DaemonOption, value: unknown, path: string): void {

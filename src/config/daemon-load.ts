@@ -1,13 +1,12 @@
 import { existsSync } from "node:fs";
 import { isAbsolute } from "node:path";
-import { NaruError } from "../base/mod.ts";
+import { NaruError, parseSizeBytes } from "../base/mod.ts";
 import type { Ulimit } from "../spec/mod.ts";
 import type { DaemonConfig, DaemonDefaults, RuntimeEntry, TlsConfig } from "./daemon-config.ts";
 import { readDaemonFile } from "./daemon-file.ts";
 import { type FlagValues, parseDaemonFlags } from "./daemon-flags.ts";
 import type { DaemonOption } from "./daemon-option.ts";
 import { MUST_STAY_ON } from "./daemon-options.ts";
-import { parseSizeBytes } from "./size.ts";
 
 /** Flags as they were given, and whether only a check is asked for. */
 export interface DaemonCommand {
@@ -162,7 +161,7 @@ function buildConfig(values: Values, configFile: string, defaults: DaemonDefault
     cgroupDriver: cgroupDriverOf(values.list("exec-opts")),
     cgroupnsMode: values.oneOf("default-cgroupns-mode", ["", "host", "private"], ""),
     ipcMode: values.oneOf("default-ipc-mode", ["private", "shareable"], "private"),
-    shmSizeBytes: parseSizeBytes(values.text("default-shm-size", "64m"), "default-shm-size"),
+    shmSizeBytes: sizeOf("default-shm-size", values.text("default-shm-size", "64m")),
     stopTimeoutSeconds: values.whole("default-stop-timeout", 10, { min: -1, max: 1_000_000 }),
     ulimits: values.entries("default-ulimits").map(([name, value]) => ulimitOf(name, value)),
     init: values.flag("init"),
@@ -343,4 +342,10 @@ function tlsOf(values: Values): TlsConfig | undefined {
   if (verifyClients && tls.caPath === "")
     throw new NaruError("invalid_argument", "tlsverify: needs tlscacert");
   return tls;
+}
+
+function sizeOf(key: string, text: string): number {
+  const sizeBytes = parseSizeBytes(text);
+  if (sizeBytes !== undefined) return sizeBytes;
+  throw new NaruError("invalid_argument", `${key}: invalid size "${text}", want one like 64m`);
 }

@@ -1,11 +1,10 @@
-import { formatTimestamp } from "../base/mod.ts";
+import { formatTimestamp, MS_NS } from "../base/mod.ts";
 import type { ContainerConfig, HealthReport } from "../spec/mod.ts";
 
 export type HealthState = HealthReport;
 
 const LOG_ENTRIES_MAX = 5; // Docker keeps five
 const SECOND_MS = 1000;
-const MS_NS = 1_000_000;
 
 /** A check with Docker's defaults filled in. */
 export interface HealthPlan {
@@ -32,7 +31,7 @@ export function planHealth(config: ContainerConfig): HealthPlan | undefined {
   if (kind === "" || kind === "NONE") return undefined;
   const shell = config.Shell ?? ["/bin/sh", "-c"];
   const ms = (ns: number | undefined, otherwise: number): number =>
-    ns === undefined || ns === 0 ? otherwise : ns / MS_NS;
+    ns === undefined || ns === 0 ? otherwise : ns / Number(MS_NS);
   return {
     args: kind === "CMD-SHELL" ? [...shell, words.join(" ")] : words,
     intervalMs: ms(health?.Interval, 30 * SECOND_MS),
@@ -62,7 +61,7 @@ export function afterProbe(
   };
   const Log = [...state.Log, entry].slice(-LOG_ENTRIES_MAX);
   if (probe.exitCode === 0) return { Status: "healthy", FailingStreak: 0, Log };
-  const ranMs = Number(probe.startNs - runStartedNs) / MS_NS;
+  const ranMs = Number(probe.startNs - runStartedNs) / Number(MS_NS);
   if (state.Status === "starting" && ranMs < plan.startPeriodMs) return { ...state, Log };
   const FailingStreak = state.FailingStreak + 1;
   const Status = FailingStreak >= plan.retries ? "unhealthy" : state.Status;

@@ -1,6 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { errorMessage, newId } from "../base/mod.ts";
+import { errorMessage, MS_NS, newId } from "../base/mod.ts";
 import { kill } from "../linux/mod.ts";
 import { buildExecProcess, type ExecProcess, type StdioClient } from "../runtime/mod.ts";
 import {
@@ -16,7 +16,6 @@ import { type HealthWatch, publish, type Room } from "./room.ts";
 
 const OUTPUT_BYTES_MAX = 4096; // Docker keeps this much of each probe
 const SIGKILL = 9;
-const MS_NS = 1_000_000n;
 const SHORT = 16; // of the probe's directory, see exec.ts
 
 interface Check {

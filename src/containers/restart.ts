@@ -1,8 +1,7 @@
+import { MS_NS } from "../base/mod.ts";
 import { restartDelayMs } from "./restart-policy.ts";
 import { cancelRestart, type Room } from "./room.ts";
 import { startContainer } from "./start.ts";
-
-const MS_NS = 1_000_000n;
 
 /** After an exit, in the queue: does the policy want another run, and when. */
 export async function scheduleRestart(room: Room, id: string): Promise<void> {

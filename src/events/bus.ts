@@ -1,4 +1,4 @@
-import { type Clock, NaruError } from "../base/mod.ts";
+import { type Clock, MS_NS, NaruError } from "../base/mod.ts";
 import type { EventMessage } from "../spec/mod.ts";
 import type { EngineEvent, EventBus, EventJournal, EventQuery } from "./contract.ts";
 import { checkEventFilters, matchesEvent } from "./filter.ts";
@@ -9,7 +9,6 @@ export const EVENT_HISTORY_MAX: number = 4096;
 /** Events that a subscriber may leave unread before it is ended. */
 export const EVENT_LAG_MAX: number = 16_384;
 
-const MS_NS = 1_000_000n;
 const SECOND_NS = 1_000_000_000n;
 
 export interface EventBusOptions {

@@ -1,3 +1,3 @@
 export * from "./bus.ts";
 export type * from "./contract.ts";
-export { createTableJournal, type EventRows, type TableJournal } from "./journal.ts";
+export { createTableJournal } from "./journal.ts";

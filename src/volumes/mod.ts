@@ -1,2 +1,2 @@
 export type * from "./contract.ts";
-export { checkVolumeName, createVolumeStore, type VolumeStoreOptions } from "./volume-store.ts";
+export { createVolumeStore } from "./volume-store.ts";

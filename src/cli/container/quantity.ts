@@ -1,15 +1,10 @@
-import { NaruError, parseDurationNs } from "../../base/mod.ts";
-
-const SIZE_POWERS: Readonly<Record<string, number>> = { "": 0, k: 1, m: 2, g: 3, t: 4, p: 5 };
+import { NaruError, parseDurationNs, parseSizeBytes } from "../../base/mod.ts";
 
 /** Bytes of `64m`, `1.5g`, `1GiB`, `512`: binary units. Throws invalid_argument. */
 export function parseSize(text: string): number {
-  const match = /^(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?$/i.exec(text);
-  const power = SIZE_POWERS[(match?.[2] ?? "").toLowerCase()];
-  if (match === null || power === undefined) {
-    throw new NaruError("invalid_argument", `invalid size: '${text}'`);
-  }
-  return Math.trunc(Number(match[1]) * 1024 ** power);
+  const sizeBytes = parseSizeBytes(text);
+  if (sizeBytes !== undefined) return sizeBytes;
+  throw new NaruError("invalid_argument", `invalid size: '${text}'`);
 }
 
 /** Nanoseconds of `1m30s`, `100ms`, `1.5h`. Throws invalid_argument, as Go's ParseDuration does. */
