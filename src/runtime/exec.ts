@@ -6,7 +6,6 @@ import {
   type ConmonProcess,
   identifyProcess,
   moveToCgroup,
-  readPidFile,
   spawnConmon,
 } from "./conmon-process.ts";
 import type { ExecProcess, ExecRequest, StdioHub } from "./contract.ts";
@@ -160,10 +159,4 @@ function killExact(pid: number, startTime: string): void {
   } finally {
     close(pidFd);
   }
-}
-
-/** After an engine restart: execs whose conmon still lives, for the sweep of their folders. */
-export function execMonitorPid(dir: string): number | undefined {
-  const pid = readPidFile(`${dir}/conmon.pid`);
-  return pid !== undefined && identifyProcess(pid) !== undefined ? pid : undefined;
 }

@@ -40,16 +40,6 @@ export function parseSignal(text: string): number {
   return number;
 }
 
-/** `SIGTERM` for 15, `SIGRTMIN+3` for 37, `SIGRTMAX` for 64; the number as text when it has no name. */
-export function signalName(number: number): string {
-  const standard = STANDARD[number - 1];
-  if (standard !== undefined) return `SIG${standard}`;
-  if (number === RTMIN) return "SIGRTMIN";
-  if (number === RTMAX) return "SIGRTMAX";
-  if (number > RTMIN && number < RTMAX) return `SIGRTMIN+${number - RTMIN}`;
-  return String(number);
-}
-
 function invalid(text: string): NaruError {
   return new NaruError("invalid_argument", `Invalid signal: ${text}`);
 }

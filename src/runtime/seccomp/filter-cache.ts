@@ -14,7 +14,7 @@ import { errorCode } from "../../base/mod.ts";
 import type { RuntimeSpec } from "../../spec/mod.ts";
 
 /** crun takes a compiled filter from here and then looks at no profile. @see crun.1 */
-export const SECCOMP_ANNOTATION: string = "run.oci.seccomp_bpf_data";
+const SECCOMP_ANNOTATION = "run.oci.seccomp_bpf_data";
 
 const INSTRUCTION_BYTES = 8; // struct sock_filter
 const INSTRUCTIONS_MAX = 4096; // BPF_MAXINSNS: the kernel takes no longer filter

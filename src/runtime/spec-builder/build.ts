@@ -1,4 +1,5 @@
 import { assert, NaruError } from "../../base/mod.ts";
+import { UNLIMITED } from "../../linux/mod.ts";
 import type { RuntimeNamespace, RuntimeProcess, RuntimeSpec } from "../../spec/mod.ts";
 import { allCapabilities, containerCapabilities } from "../capabilities.ts";
 import { resolveSeccomp } from "../seccomp/profile.ts";
@@ -276,8 +277,6 @@ function refuseRuntimeAnnotations(annotations: Readonly<Record<string, string>>)
     );
   }
 }
-
-const UNLIMITED = 0xffff_ffff_ffff_ffffn;
 
 function buildUlimits(
   ulimits: readonly SpecUlimit[],
