@@ -26,7 +26,7 @@ import {
 
 /** An image service of its own in a temporary folder, and image archives made by code. */
 export const base: string = mkdtempSync(join(tmpdir(), "naru-images-"));
-export let serial = 0;
+let serial = 0;
 export let root: string;
 export let metadata: Metadata;
 export let work: WorkQueue;

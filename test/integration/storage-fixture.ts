@@ -22,7 +22,7 @@ export let root: string;
 export let metadata: Metadata;
 export let work: WorkQueue;
 export let layers: LayerStore & LayerStoreControl;
-export let serial = 0;
+let serial = 0;
 
 export async function openAll(path: string): Promise<void> {
   root = path;
