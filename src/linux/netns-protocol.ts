@@ -31,7 +31,10 @@ export interface CreateNamespaceRequest {
 export interface BridgeRequest {
   readonly name: string;
   readonly macAddress: string;
+  /** Of a bridge that is made now. */
   readonly mtu: number;
+  /** Keeps `mtu`, also of a bridge that was there; without it a bridge follows its ports. */
+  readonly fixedMtu?: boolean;
   readonly ipv4Address: string;
   readonly ipv4PrefixLength: number;
 }

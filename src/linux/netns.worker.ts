@@ -23,6 +23,7 @@ import {
   newVeth,
   parseLink,
   RTM_GETLINK,
+  setLinkMtu,
 } from "./netlink/link.ts";
 import { RouteSocket } from "./netlink/route-socket.ts";
 import type {
@@ -176,8 +177,9 @@ function deleteLinks(names: readonly string[]): null {
 /** Makes what is missing: the bridge, its address, its being up. What is there stays. */
 function ensureBridge(request: BridgeRequest): Link {
   const { name } = request;
+  const mtu = request.fixedMtu === true ? undefined : request.mtu; // fixed by a change, below
   const made = host.attempt([
-    { message: newBridge(name, request.macAddress, request.mtu), label: name },
+    { message: newBridge(name, request.macAddress, mtu), label: name },
   ])[0];
   if (made !== 0 && made !== errnoOf("EEXIST")) {
     throw new SyscallError("netlink", made ?? 0, `bridge ${name}`);
@@ -194,6 +196,9 @@ function ensureBridge(request: BridgeRequest): Link {
     throw new SyscallError("netlink", added ?? 0, `address ${address.address} of ${name}`);
   }
   host.request({ message: linkUp(name), label: name });
+  if (request.fixedMtu === true) {
+    host.request({ message: setLinkMtu(name, request.mtu), label: name });
+  }
   return linkByName(host, name);
 }
 

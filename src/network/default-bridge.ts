@@ -84,6 +84,7 @@ export async function startBridge(
     name: options.bridge,
     macAddress: macForAddress(address),
     mtu: options.mtu || DEFAULT_MTU,
+    fixedMtu: options.mtu !== 0 && row.madeByEngine === true,
     ipv4Address: ipv4Text(address),
     ipv4PrefixLength: network.prefixLength,
   });

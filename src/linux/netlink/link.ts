@@ -106,12 +106,16 @@ export function newVeth(request: VethRequest): NetlinkRequest {
 }
 
 /** A bridge, up. Its address is set, so that it does not change with the ports. */
-export function newBridge(name: string, macAddress: string, mtu: number): NetlinkRequest {
+export function newBridge(
+  name: string,
+  macAddress: string,
+  mtu: number | undefined,
+): NetlinkRequest {
   const body = Buffer.concat([
     linkHeader({ up: true }),
     textAttribute(IFLA_IFNAME, name),
     attribute(IFLA_ADDRESS, macBytes(macAddress)),
-    u32Attribute(IFLA_MTU, mtu),
+    ...(mtu === undefined ? [] : [u32Attribute(IFLA_MTU, mtu)]),
     nestedAttribute(IFLA_LINKINFO, textAttribute(IFLA_INFO_KIND, "bridge")),
   ]);
   return { type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, body };
@@ -120,6 +124,15 @@ export function newBridge(name: string, macAddress: string, mtu: number): Netlin
 export function linkUp(name: string): NetlinkRequest {
   const body = Buffer.concat([linkHeader({ up: true }), textAttribute(IFLA_IFNAME, name)]);
   return { type: RTM_NEWLINK, flags: 0, body };
+}
+
+/**
+ * A bridge keeps its MTU when ports with others come and go only if it was changed to it after it was
+ * made (BROPT_MTU_SET_BY_USER).
+ */
+export function setLinkMtu(name: string, mtu: number): NetlinkRequest {
+  const attributes = [textAttribute(IFLA_IFNAME, name), u32Attribute(IFLA_MTU, mtu)];
+  return { type: RTM_NEWLINK, flags: 0, body: Buffer.concat([linkHeader(), ...attributes]) };
 }
 
 /** An isolated port reaches no other isolated port of its bridge, only the bridge itself. */
