@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { hostname as hostName } from "node:os";
-import { type Id, NaruError, newId, shortId } from "../base/mod.ts";
+import { type Id, isNaruError, NaruError, newId, shortId } from "../base/mod.ts";
 import type { ResolvedImage } from "../images/mod.ts";
 import {
   buildRuntimeSpec,
@@ -46,7 +46,7 @@ export async function createContainer(
   const host = completeHost(room, askedHost);
   checkAll(room, config, host, networking);
   checkPlatform(image, options.platform);
-  const planned = planMounts(config, host, (ref) => room.table.find(ref).mounts);
+  const planned = planMounts(config, host, (ref) => findOther(room, ref).mounts);
   for (const one of planned) if (one.type === "bind") await checkBind(one);
   const { mounts, volumes } = nameVolumes(room, planned);
   const name =
@@ -170,9 +170,22 @@ function checkAll(
   room.options.network.checkPorts(host.PortBindings, host.PublishAllPorts);
   room.options.network.parseMode(host.NetworkMode); // whether it is there is asked at start
   for (const shared of [host.PidMode, host.IpcMode]) {
-    if (shared.startsWith("container:")) room.table.find(shared.slice("container:".length));
+    if (shared.startsWith("container:")) findOther(room, shared.slice("container:".length));
   }
   checkEndpoints(networking, host.NetworkMode);
+}
+
+/**
+ * A container that the new one refers to. Missing is the client's error, not 404: at create that
+ * means a missing image, which clients then pull.
+ */
+function findOther(room: Room, ref: string): ContainerRecord {
+  try {
+    return room.table.find(ref);
+  } catch (error) {
+    if (!isNaruError(error, "not_found")) throw error;
+    throw new NaruError("invalid_argument", error.message, error.details, { cause: error });
+  }
 }
 
 function hasApparmor(): boolean {
@@ -184,7 +197,10 @@ function checkEndpoints(networking: NetworkingConfig, networkMode: string): void
   for (const [name, settings] of Object.entries(networking.EndpointsConfig ?? {})) {
     const own = name === networkMode || (networkMode === "default" && name === "bridge");
     if (!own && name !== "default") {
-      throw new NaruError("not_found", `network ${name} not found`, { field: "EndpointsConfig" });
+      // Not 404, which at create means that the image is missing.
+      throw new NaruError("invalid_argument", `network ${name} not found`, {
+        field: "EndpointsConfig",
+      });
     }
     const ipam = settings?.IPAMConfig;
     if ((ipam?.IPv4Address ?? "") !== "" || (ipam?.IPv6Address ?? "") !== "") {

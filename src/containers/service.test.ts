@@ -215,6 +215,16 @@ describe("create", () => {
     expect(actions).toEqual([]);
   });
 
+  test("another container that is not there is no missing image, which clients would pull", async () => {
+    for (const over of [{ VolumesFrom: ["no"] }, { PidMode: "container:no" }]) {
+      const error = await created(over).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({
+        kind: "invalid_argument",
+        message: "No such container: no",
+      });
+    }
+  });
+
   test("a commit that fails gives the name back and takes the layer away", async () => {
     metadata.failNext(new Error("disk full"));
     const named = { name: "web", platform: "" };

@@ -151,8 +151,9 @@ async function thaw(room: Room, record: ContainerRecord): Promise<void> {
 /** Freezes or thaws, in the queue. */
 export async function setPaused(room: Room, id: string, paused: boolean): Promise<void> {
   const record = room.table.must(id);
-  if (record.state.kind !== "running") throw notRunning(record);
-  if (record.state.paused === paused) {
+  const isPaused = record.state.kind === "running" && record.state.paused;
+  if (paused && record.state.kind !== "running") throw notRunning(record);
+  if (isPaused === paused) {
     const words = paused ? "is already paused" : "is not paused";
     throw new NaruError("conflict", `Container ${record.id} ${words}`);
   }

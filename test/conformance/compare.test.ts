@@ -24,4 +24,6 @@ test("an excuse needs the case, the step, the path and naru's own value", () => 
   expect(excuse("wait", { ...difference, step: "GET /x" }, [entry])).toBeUndefined();
   expect(excuse("wait", { ...difference, path: "json" }, [entry])).toBeUndefined();
   expect(excuse("wait", { ...difference, naru: "418" }, [entry])).toBeUndefined();
+  expect(excuse("wait", difference, [{ ...entry, docker: /^500$/ }])).toBeDefined();
+  expect(excuse("wait", difference, [{ ...entry, docker: /^200$/ }])).toBeUndefined();
 });

@@ -49,6 +49,7 @@ export function excuse(
       entry.path.test(difference.path) &&
       (entry.case?.test(name) ?? true) &&
       (entry.step?.test(difference.step) ?? true) &&
+      (entry.docker?.test(difference.docker) ?? true) &&
       (entry.naru?.test(difference.naru) ?? true),
   );
 }
