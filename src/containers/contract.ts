@@ -3,7 +3,10 @@ import type { LogEntry, LogReadOptions, StdioClient, StdioHub } from "../runtime
 import type {
   ContainerCreateBody,
   ContainerInspect,
+  ContainerStats,
   ContainerSummary,
+  ContainerTop,
+  ContainerUpdateBody,
   ExecCreateBody,
   ExecInspect,
 } from "../spec/mod.ts";
@@ -63,6 +66,13 @@ export interface ContainerListOptions {
   readonly filters: ReadonlyMap<string, readonly string[]>;
 }
 
+export interface StatsOptions {
+  readonly stream: boolean;
+  /** Without `stream`: answer at once, with zero precpu_stats. */
+  readonly oneShot: boolean;
+  readonly signal: AbortSignal;
+}
+
 export interface ContainerCounts {
   readonly running: number;
   readonly paused: number;
@@ -108,6 +118,12 @@ export interface ContainerService {
   ): Promise<{ tty: boolean; entries: AsyncIterable<LogEntry> }>;
   inspect(ref: string, options: { size: boolean }): Promise<ContainerInspect>;
   list(options: ContainerListOptions): Promise<ContainerSummary[]>;
+  /** Throws not_found before the first sample. @see readStats in stats.ts for what comes when. */
+  stats(ref: string, options: StatsOptions): AsyncIterable<ContainerStats>;
+  /** `ps` for the processes of a running container. Throws conflict when it does not run. */
+  top(ref: string, psArgs: string): Promise<ContainerTop>;
+  /** Changes limits at once, and for every later run. Durable when it resolves. */
+  update(ref: string, body: ContainerUpdateBody): Promise<{ warnings: string[] }>;
   /** Is the container's main process a tty? Needed to choose the framing. */
   isTty(ref: string): boolean;
   counts(): ContainerCounts;

@@ -17,7 +17,9 @@ export type CrashPoint =
   | "exit.before-commit"
   | "exit.after-commit"
   | "remove.before-commit"
-  | "remove.after-commit";
+  | "remove.after-commit"
+  | "update.after-intent"
+  | "update.after-apply";
 
 const POINTS: Readonly<Record<CrashPoint, true>> = {
   "create.before-commit": true,
@@ -35,6 +37,8 @@ const POINTS: Readonly<Record<CrashPoint, true>> = {
   "exit.after-commit": true,
   "remove.before-commit": true,
   "remove.after-commit": true,
+  "update.after-intent": true,
+  "update.after-apply": true,
 };
 
 export const CRASH_POINTS: readonly CrashPoint[] = Object.keys(POINTS) as CrashPoint[];

@@ -57,6 +57,8 @@ export interface ContainerRecord {
   readonly restartCount: number;
   /** A person stopped it: `unless-stopped` then leaves it so after an engine restart. */
   readonly stoppedByUser: boolean;
+  /** An update was recorded that the kernel may not know of yet. */
+  readonly updating?: true;
 }
 
 /** One row of the table `execs`. */

@@ -13,6 +13,7 @@ import { armRestart, scheduleRestart } from "./restart.ts";
 import { startsWithEngine } from "./restart-policy.ts";
 import { bundleDir, containerDir, execDir, pathsOf, type Room, stdinMode } from "./room.ts";
 import { startContainer } from "./start.ts";
+import { finishUpdate } from "./update.ts";
 
 const EXIT_CODE_KILLED = 137;
 const NO_RUN = Symbol("no run");
@@ -126,6 +127,7 @@ async function adopt(room: Room, record: ContainerRecord, handle: MonitorHandle)
   const process = await readProcess(dir);
   watchExit(room, id, { handle, hub, process });
   room.health.started(id);
+  await finishUpdate(room, id);
   await log?.rotateIfNeeded(bundleDir(room, id));
   room.options.logger.info("container found running", { id, name: record.name });
 }

@@ -26,8 +26,11 @@ import {
 } from "./room.ts";
 import { startContainer } from "./start.ts";
 import { type ContainerLifeState, isRunning, settledState, statusWord } from "./state.ts";
+import { readStats } from "./stats.ts";
 import { killContainer, setPaused, stopContainer } from "./stop.ts";
 import { createTerminalDriver } from "./terminals.ts";
+import { topOf } from "./top.ts";
+import { updateContainer } from "./update.ts";
 import { inspectOf, listFilterContext, sizeOf, summaryOf } from "./views.ts";
 import { Waiters, type WaitResult } from "./waiters.ts";
 
@@ -144,17 +147,25 @@ class Service implements ContainerService {
     if (record.state.kind === "restarting" && !options.force) throw stillRunning(record);
     if (isRunning(record.state)) {
       if (!options.force) throw stillRunning(record);
-      await killContainer(this.#room, id, "SIGKILL").catch((error: unknown) => {
-        const running = this.#room.table.get(id)?.state.kind === "running";
-        if (running && this.#room.live.has(id)) throw error;
-      });
+      await this.#killRun(id);
     }
     await this.#room.queue.run(id, async () => {
+      // A start that was under way, by the restart policy say, has made it run since.
+      if (options.force) await this.#killRun(id);
       // A container with AutoRemove is gone by its own exit.
       if (this.#room.table.get(id) === undefined) return;
       await removeContainer(this.#room, id, options);
     });
   };
+
+  async #killRun(id: string): Promise<void> {
+    const isLive = (): boolean =>
+      this.#room.table.get(id)?.state.kind === "running" && this.#room.live.has(id);
+    if (!isLive()) return;
+    await killContainer(this.#room, id, "SIGKILL").catch((error: unknown) => {
+      if (isLive()) throw error;
+    });
+  }
 
   prune: ContainerService["prune"] = async (filters: Filters) => {
     const nowNs = this.#room.options.clock.nowNs();
@@ -244,6 +255,14 @@ class Service implements ContainerService {
     );
   };
 
+  stats: ContainerService["stats"] = (ref, options) =>
+    readStats(this.#room, this.#find(ref).id, options);
+
+  top: ContainerService["top"] = async (ref, psArgs) => topOf(this.#room, this.#find(ref), psArgs);
+
+  update: ContainerService["update"] = (ref, body) =>
+    this.#write(ref, (id) => updateContainer(this.#room, id, body));
+
   isTty: ContainerService["isTty"] = (ref) => this.#find(ref).config.Tty;
 
   counts: ContainerService["counts"] = () => {
@@ -322,7 +341,7 @@ class Service implements ContainerService {
     return this.#room.table.find(ref);
   }
 
-  #write(ref: string, task: (id: string) => Promise<void>): Promise<void> {
+  #write<T>(ref: string, task: (id: string) => Promise<T>): Promise<T> {
     let id: string;
     try {
       id = this.#find(ref).id;

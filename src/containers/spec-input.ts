@@ -101,7 +101,8 @@ function planDevices(host: HostConfig): SpecDevice[] {
   return [...byPath.values()];
 }
 
-function planResources(host: HostConfig): SpecResources {
+/** Limits as the runtime room wants them. Reads device nodes. */
+export function planResources(host: HostConfig): SpecResources {
   return {
     memoryBytes: host.Memory,
     memoryReservationBytes: host.MemoryReservation,

@@ -2,6 +2,8 @@ export * from "./cgroup.ts";
 export * from "./channel.ts";
 export * from "./descriptor.ts";
 export * from "./file.ts";
+export * from "./group-stats.ts";
+export * from "./host-stats.ts";
 export * from "./kernel.ts";
 export type { PathText } from "./libc.ts";
 export * from "./mount.ts";

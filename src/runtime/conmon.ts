@@ -19,7 +19,7 @@ import {
   processStatus,
 } from "../linux/mod.ts";
 import type { Logger } from "../observe/mod.ts";
-import type { RuntimeSpec } from "../spec/mod.ts";
+import type { RuntimeResources, RuntimeSpec } from "../spec/mod.ts";
 import {
   type ConmonProcess,
   identifyProcess,
@@ -209,6 +209,24 @@ class ConmonMonitor implements ContainerMonitor {
 
   async resume(id: string, runtime: RuntimeChoice): Promise<void> {
     await this.#plain(id, runtime, "resume");
+  }
+
+  async update(
+    id: string,
+    runtime: RuntimeChoice,
+    resources: RuntimeResources,
+    dir: string,
+  ): Promise<void> {
+    const file = `${dir}/update.json`;
+    writeFileSync(file, JSON.stringify(resources), { mode: 0o600 });
+    try {
+      const result = await this.#commands.run(runtime, ["update", "--resources", file, id]);
+      if (result.exitCode === 0) return;
+      const text = result.stderr.trim();
+      throw new NaruError("invalid_argument", `cannot update container ${id}: ${text}`, { id });
+    } finally {
+      rmSync(file, { force: true });
+    }
   }
 
   async #plain(id: string, runtime: RuntimeChoice, command: string): Promise<void> {

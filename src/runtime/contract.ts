@@ -1,4 +1,4 @@
-import type { RuntimeProcess, RuntimeSpec } from "../spec/mod.ts";
+import type { RuntimeProcess, RuntimeResources, RuntimeSpec } from "../spec/mod.ts";
 
 /** An OCI runtime by name, as `--runtime` and `runtimes` of daemon.json give it. */
 export interface RuntimeChoice {
@@ -57,6 +57,13 @@ export interface ContainerMonitor {
   kill(id: string, runtime: RuntimeChoice, signal: number): Promise<void>;
   pause(id: string, runtime: RuntimeChoice): Promise<void>;
   resume(id: string, runtime: RuntimeChoice): Promise<void>;
+  /** Changes limits of a running container; what is left out stays. Throws when the kernel refuses. */
+  update(
+    id: string,
+    runtime: RuntimeChoice,
+    resources: RuntimeResources,
+    bundleDir: string,
+  ): Promise<void>;
   /** crun's state and the cgroup are gone afterwards; kills what still runs. Idempotent. */
   delete(id: string, runtime: RuntimeChoice): Promise<void>;
   /** For recovery: what the runtime says, or undefined when it knows no such container. */

@@ -19,10 +19,10 @@ import {
 } from "./decode.ts";
 import {
   decodeContainerCreate,
+  decodeContainerUpdate,
   decodeExecCreate,
   decodeExecStart,
   decodeFilters,
-  decodeResources,
 } from "./mod.ts";
 
 const seed = Number(process.env["NARU_FUZZ_SEED"] ?? randomInt(2 ** 31));
@@ -159,6 +159,7 @@ describe("bodies", () => {
     const both = ['{"label":["a=b","c"]}', '{"label":{"a=b":true,"c":true}}'];
     for (const one of both) expect(decodeFilters(one).get("label")).toEqual(["a=b", "c"]);
     for (const none of [null, "", "null", "{}"]) expect(decodeFilters(none).size).toBe(0);
+    expect(refusal(() => decodeFilters("{"))).toContain("filters: invalid JSON");
     expect(refusal(() => decodeFilters('{"x":["y"]}', new Set(["label"])))).toBe(
       "invalid filter 'x'",
     );
@@ -227,8 +228,8 @@ describe("properties", () => {
     );
     fc.assert(
       fc.property(resources, (value) => {
-        const once = decodeResources(JSON.parse(JSON.stringify(value)), "");
-        expect(decodeResources(JSON.parse(JSON.stringify(once)), "")).toEqual(once);
+        const once = decodeContainerUpdate(JSON.parse(JSON.stringify(value)));
+        expect(decodeContainerUpdate(JSON.parse(JSON.stringify(once)))).toEqual(once);
       }),
       { seed },
     );

@@ -70,6 +70,7 @@ export function fakeMonitor(script: Script): FakeMonitor {
     },
     pause: () => script.call("monitor.pause"),
     resume: () => script.call("monitor.resume"),
+    update: () => script.call("monitor.update"),
     async delete(id) {
       await script.call("monitor.delete");
       running.delete(id);

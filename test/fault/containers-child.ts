@@ -1,5 +1,5 @@
 import { writeSync } from "node:fs";
-import { createBody, execBody } from "../fakes/bodies.ts";
+import { createBody, emptyHostConfig, execBody } from "../fakes/bodies.ts";
 import { Collector, startEngine } from "../integration/containers-fixture.ts";
 
 /*
@@ -42,6 +42,9 @@ const client = new Collector();
 const session = await service.execStart(execId, options, client);
 await session.done;
 answered(`execed ${execId}`);
+const limits = { ...emptyHostConfig(), PidsLimit: 77, Memory: 64 * 1024 * 1024 };
+await service.update(victim.id, limits);
+answered("updated");
 await service.stop(victim.id, { signal: "", timeoutSeconds: 10 });
 answered("stopped");
 await service.remove(victim.id, { force: false, volumes: true });

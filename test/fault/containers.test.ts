@@ -77,8 +77,12 @@ async function find(engine: TestEngine, name: string): Promise<ContainerInspect 
   }
 }
 
-async function echo(engine: TestEngine, ref: string): Promise<string> {
-  const execId = await engine.service.execCreate(ref, execBody({ Cmd: ["echo", "alive"] }));
+function echo(engine: TestEngine, ref: string): Promise<string> {
+  return output(engine, ref, ["echo", "alive"]);
+}
+
+async function output(engine: TestEngine, ref: string, command: string[]): Promise<string> {
+  const execId = await engine.service.execCreate(ref, execBody({ Cmd: command }));
   const client = new Collector();
   const options = { detach: false, tty: undefined, consoleSize: undefined };
   await (await engine.service.execStart(execId, options, client)).done;
@@ -145,6 +149,12 @@ async function checkVictim(point: CrashPoint, { engine, answered }: Aftermath): 
   }
   expect(view?.State.Running).toBe(true);
   expect(await echo(engine, "victim")).toBe("alive\n");
+  if (!/^update\./.test(point)) return;
+  // Recorded, so finished: the kernel says what the row says.
+  expect(view?.HostConfig.PidsLimit).toBe(77);
+  const [v1, v2] = ["/sys/fs/cgroup/pids/pids.max", "/sys/fs/cgroup/pids.max"];
+  const read = await output(engine, "victim", ["sh", "-c", `cat ${v1} 2>/dev/null || cat ${v2}`]);
+  expect(read).toBe("77\n");
 }
 
 /** With every container removed nothing of this engine is in the kernel or on disk. */

@@ -3,11 +3,8 @@ import { type EngineRoute, plain } from "./handler.ts";
 
 /** Operations of the contract that naru does not have yet: what a person would call them. */
 const ABSENT: Readonly<Record<string, string>> = {
-  "GET /containers/{id}/top": "listing the processes of a container",
   "GET /containers/{id}/changes": "listing the changes of a container",
   "GET /containers/{id}/export": "exporting a container",
-  "GET /containers/{id}/stats": "statistics of a container",
-  "POST /containers/{id}/update": "updating a container",
   "GET /containers/{id}/attach/ws": "attaching over a web socket",
   "GET /containers/{id}/archive": "copying from a container",
   "HEAD /containers/{id}/archive": "copying from a container",

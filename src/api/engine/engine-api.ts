@@ -22,6 +22,7 @@ import { Query } from "./query.ts";
 import { RAW_STREAM, RawAnswer } from "./raw-answer.ts";
 import { Router } from "./router.ts";
 import type { EngineApiOptions, EngineServices } from "./services.ts";
+import { STATS_ROUTES } from "./stats-routes.ts";
 import { SYSTEM_ROUTES } from "./system-routes.ts";
 
 const UPLOAD_IDLE_MS = 2 * MINUTE_MS; // a paused `docker load < file` on a busy disk; more is dead
@@ -37,6 +38,7 @@ const ROUTES = [
   ...SYSTEM_ROUTES,
   ...CONTAINER_ROUTES,
   ...LOG_ROUTES,
+  ...STATS_ROUTES,
   ...ATTACH_ROUTES,
   ...IMAGE_ROUTES,
   ...NETWORK_ROUTES,

@@ -1,6 +1,6 @@
 import type { Timestamp } from "../../base/mod.ts";
 import type { ContainerConfig } from "./container-config.ts";
-import type { HostConfig } from "./host-config.ts";
+import type { HostConfig, Resources, RestartPolicy } from "./host-config.ts";
 import type { EndpointSettings, NetworkingConfig, NetworkSettings } from "./network.ts";
 
 /** Body of `POST /containers/create` after decoding. */
@@ -110,6 +110,17 @@ export interface ContainerSummary {
   Mounts: MountPoint[];
   /** Status `none` without a check. Since API 1.52. */
   Health: { Status: string; FailingStreak: number };
+}
+
+/** Answer of `GET /containers/{id}/top`. */
+export interface ContainerTop {
+  Titles: string[];
+  Processes: string[][];
+}
+
+/** Body of `POST /containers/{id}/update` after decoding; zero values ask for nothing. */
+export interface ContainerUpdateBody extends Resources {
+  RestartPolicy: RestartPolicy;
 }
 
 /** Body of `POST /containers/{id}/exec` after decoding. */

@@ -13,6 +13,7 @@ import {
   text,
   whole,
 } from "../decode.ts";
+import type { ContainerUpdateBody } from "./container.ts";
 import type {
   BindOptions,
   DeviceMapping,
@@ -94,8 +95,20 @@ const RESOURCE_FIELDS: Fields<Resources> = {
   IOMaximumBandwidth: field(uint64),
 };
 
-/** Body of `update`, and part of HostConfig. */
-export const decodeResources: Decoder<Resources> = object<Resources>(RESOURCE_FIELDS);
+const restartPolicy: Decoder<RestartPolicy> = object<RestartPolicy>({
+  Name: field(text),
+  MaximumRetryCount: field(int64),
+});
+
+const updateBody: Decoder<ContainerUpdateBody> = object<ContainerUpdateBody>({
+  ...RESOURCE_FIELDS,
+  RestartPolicy: field(restartPolicy),
+});
+
+/** Body of `POST /containers/{id}/update`. */
+export function decodeContainerUpdate(value: unknown): ContainerUpdateBody {
+  return updateBody(value, "");
+}
 
 const mount: Decoder<Mount> = object<Mount>({
   Type: field(text),
@@ -155,9 +168,7 @@ export const decodeHostConfig: Decoder<HostConfig> = object<HostConfig>({
   LogConfig: field(object<LogConfig>({ Type: field(text), Config: field(map(text)) })),
   NetworkMode: field(text),
   PortBindings: field(map(list(portBinding), checkPortKey)),
-  RestartPolicy: field(
-    object<RestartPolicy>({ Name: field(text), MaximumRetryCount: field(int64) }),
-  ),
+  RestartPolicy: field(restartPolicy),
   AutoRemove: field(flag),
   VolumeDriver: field(text),
   VolumesFrom: field(list(text)),

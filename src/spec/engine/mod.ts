@@ -8,3 +8,4 @@ export type * from "./host-config.ts";
 export * from "./host-config-decoder.ts";
 export type * from "./image.ts";
 export type * from "./network.ts";
+export type * from "./stats.ts";
