@@ -9,15 +9,37 @@ export interface FieldTreatment {
   readonly treatment: "honoured" | "recorded" | "refused";
   /** The file that does it, under `src/`. */
   readonly where: string;
+  /**
+   * The file of the test that proves it. Of an end-to-end test (`test/e2e/`) the name is the
+   * field's own: `HostConfig.Memory`.
+   */
+  readonly proof: string;
 }
+
+const FIELDS_PROOF = "test/e2e/fields.test.ts";
+const LIMITS_PROOF = "test/e2e/fields-limits.test.ts";
 
 function honoured(where: string): FieldTreatment {
-  return { treatment: "honoured", where };
+  return { treatment: "honoured", where, proof: FIELDS_PROOF };
 }
-const recorded: FieldTreatment = { treatment: "recorded", where: "containers/record.ts" };
-const refused: FieldTreatment = { treatment: "refused", where: "containers/host-config-check.ts" };
-
-const refusedByNetwork: FieldTreatment = { treatment: "refused", where: "network/service.ts" };
+function limited(where: string): FieldTreatment {
+  return { treatment: "honoured", where, proof: LIMITS_PROOF };
+}
+const recorded: FieldTreatment = {
+  treatment: "recorded",
+  where: "containers/record.ts",
+  proof: FIELDS_PROOF,
+};
+const refused: FieldTreatment = {
+  treatment: "refused",
+  where: "containers/host-config-check.ts",
+  proof: "src/containers/fields.test.ts",
+};
+const refusedByNetwork: FieldTreatment = {
+  treatment: "refused",
+  where: "network/service.ts",
+  proof: "src/containers/fields.test.ts",
+};
 
 const INPUT = "containers/spec-input.ts";
 const MERGE = "containers/config-merge.ts";
@@ -56,31 +78,31 @@ export const CONFIG_FIELDS: Readonly<Record<keyof ContainerConfig, FieldTreatmen
 
 /** Every field of HostConfig, those of Resources included. */
 export const HOST_CONFIG_FIELDS: Readonly<Record<keyof HostConfig, FieldTreatment>> = {
-  CpuShares: honoured(RESOURCES),
-  Memory: honoured(RESOURCES),
-  NanoCpus: honoured(RESOURCES),
-  CgroupParent: honoured(INPUT),
-  BlkioWeight: honoured(RESOURCES),
-  BlkioWeightDevice: honoured(RESOURCES),
-  BlkioDeviceReadBps: honoured(RESOURCES),
-  BlkioDeviceWriteBps: honoured(RESOURCES),
-  BlkioDeviceReadIOps: honoured(RESOURCES),
-  BlkioDeviceWriteIOps: honoured(RESOURCES),
-  CpuPeriod: honoured(RESOURCES),
-  CpuQuota: honoured(RESOURCES),
-  CpuRealtimePeriod: honoured(RESOURCES),
-  CpuRealtimeRuntime: honoured(RESOURCES),
-  CpusetCpus: honoured(RESOURCES),
-  CpusetMems: honoured(RESOURCES),
-  Devices: honoured("runtime/spec-builder/host-devices.ts"),
-  DeviceCgroupRules: honoured(RESOURCES),
+  CpuShares: limited(RESOURCES),
+  Memory: limited(RESOURCES),
+  NanoCpus: limited(RESOURCES),
+  CgroupParent: limited(INPUT),
+  BlkioWeight: limited(RESOURCES),
+  BlkioWeightDevice: limited(RESOURCES),
+  BlkioDeviceReadBps: limited(RESOURCES),
+  BlkioDeviceWriteBps: limited(RESOURCES),
+  BlkioDeviceReadIOps: limited(RESOURCES),
+  BlkioDeviceWriteIOps: limited(RESOURCES),
+  CpuPeriod: limited(RESOURCES),
+  CpuQuota: limited(RESOURCES),
+  CpuRealtimePeriod: limited(RESOURCES),
+  CpuRealtimeRuntime: limited(RESOURCES),
+  CpusetCpus: limited(RESOURCES),
+  CpusetMems: limited(RESOURCES),
+  Devices: limited("runtime/spec-builder/host-devices.ts"),
+  DeviceCgroupRules: limited(RESOURCES),
   DeviceRequests: refused,
-  MemoryReservation: honoured(RESOURCES),
-  MemorySwap: honoured(RESOURCES),
-  MemorySwappiness: honoured(RESOURCES),
-  OomKillDisable: honoured(RESOURCES),
-  PidsLimit: honoured(RESOURCES),
-  Ulimits: honoured("runtime/spec-builder/build.ts"),
+  MemoryReservation: limited(RESOURCES),
+  MemorySwap: limited(RESOURCES),
+  MemorySwappiness: limited(RESOURCES),
+  OomKillDisable: limited(RESOURCES),
+  PidsLimit: limited(RESOURCES),
+  Ulimits: limited("runtime/spec-builder/build.ts"),
   CpuCount: refused,
   CpuPercent: refused,
   IOMaximumIOps: refused,
@@ -108,7 +130,7 @@ export const HOST_CONFIG_FIELDS: Readonly<Record<keyof HostConfig, FieldTreatmen
   IpcMode: honoured(INPUT),
   Cgroup: refused,
   Links: refused,
-  OomScoreAdj: honoured(INPUT),
+  OomScoreAdj: limited(INPUT),
   PidMode: honoured(INPUT),
   Privileged: honoured(INPUT),
   PublishAllPorts: refusedByNetwork,

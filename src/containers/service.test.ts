@@ -292,6 +292,15 @@ describe("stop, kill, pause, remove", () => {
     expect(actions.filter((action) => action === "destroy")).toHaveLength(1);
   });
 
+  test("a forced removal ends what a start under way has made run", async () => {
+    const id = await created();
+    const starting = service.start(id);
+    const removed = service.remove(id, { force: true, volumes: false });
+    await Promise.all([starting, removed]);
+    expect(actions.at(-1)).toBe("destroy");
+    expect(service.counts()).toEqual({ running: 0, paused: 0, stopped: 0 });
+  });
+
   test("a removal whose commit fails leaves the container", async () => {
     const id = await created();
     metadata.failNext(new Error("disk full"));
