@@ -1,0 +1,93 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import type { ContainerSummary } from "../../src/spec/mod.ts";
+import { exchange, type FakeEngine, fakeEngine } from "./api-fakes.ts";
+
+const BRIDGE = {
+  id: "b".repeat(64),
+  name: "bridge",
+  driver: "bridge",
+  createdAt: "2026-11-20T10:00:00.5Z",
+  subnet: "10.9.0.0/24",
+  gateway: "10.9.0.1",
+};
+const OLD = { ...BRIDGE, id: "e".repeat(64), name: "none", driver: "null", createdAt: "" };
+
+let engine: FakeEngine;
+let asked: unknown;
+
+function summary(id: string, name: string, state: string, address: string): ContainerSummary {
+  const endpoint = {
+    EndpointID: `e-${id}`,
+    MacAddress: "02:00:00:00:00:02",
+    IPAddress: address,
+    IPPrefixLen: 24,
+  };
+  return {
+    Id: id,
+    Names: [`/${name}`],
+    State: state,
+    NetworkSettings: { Networks: { bridge: endpoint } },
+  } as ContainerSummary;
+}
+
+beforeAll(async () => {
+  engine = await fakeEngine({
+    networks: {
+      networks: () => [BRIDGE, OLD],
+      networkByName: (name) => [BRIDGE, OLD].find((one) => one.name === name),
+    },
+    containers: {
+      list: async (options) => {
+        asked = options;
+        return [summary("c1", "web", "running", "10.9.0.2"), summary("c2", "db", "restarting", "")];
+      },
+    },
+  });
+});
+
+afterAll(() => engine.close());
+
+async function get(path: string): Promise<Record<string, unknown>> {
+  const { body } = await exchange(engine.socketPath, `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  return JSON.parse(body) as Record<string, unknown>;
+}
+
+test("a network's inspect says since when it is there and who is on it now", async () => {
+  for (const ref of ["bridge", BRIDGE.id, BRIDGE.id.slice(0, 12)]) {
+    expect(await get(`/networks/${ref}`)).toMatchObject({
+      Name: "bridge",
+      Created: BRIDGE.createdAt,
+      IPAM: { Config: [{ Subnet: "10.9.0.0/24", Gateway: "10.9.0.1" }] },
+      Containers: {
+        c1: {
+          Name: "web",
+          EndpointID: "e-c1",
+          MacAddress: "02:00:00:00:00:02",
+          IPv4Address: "10.9.0.2/24",
+          IPv6Address: "",
+        },
+      },
+    });
+  }
+  expect(asked).toMatchObject({ all: false, filters: new Map([["network", ["bridge"]]]) });
+  const { Containers: places } = await get("/networks/bridge");
+  expect(Object.keys(places as object)).toEqual(["c1"]); // what waits for its restart is nowhere
+});
+
+test("a list leaves the containers out; an unknown age is Docker's zero time", async () => {
+  const list = (await get("/networks")) as unknown as Record<string, unknown>[];
+  expect(list.map((one) => [one["Name"], one["Created"], one["Containers"]])).toEqual([
+    ["bridge", BRIDGE.createdAt, {}],
+    ["none", "0001-01-01T00:00:00Z", {}],
+  ]);
+});
+
+test("a connection that stays open does so without a word; one that closes says so", async () => {
+  const heads = ["1.1\r\nHost: x", "1.1\r\nHost: x\r\nConnection: close", "1.0"].map((lines) =>
+    exchange(engine.socketPath, `GET /_ping HTTP/${lines}\r\n\r\n`).then(({ head }) => head),
+  );
+  const [open, closing, old] = await Promise.all(heads);
+  expect(open).not.toMatch(/^(Connection|Keep-Alive):/im);
+  expect(closing).toMatch(/^Connection: close/im);
+  expect(old).not.toMatch(/^Connection: keep-alive/im);
+});
