@@ -292,6 +292,23 @@ const EXEC: readonly Intended[] = [
   },
 ];
 
+const LIMITS: readonly Intended[] = [
+  {
+    why: "arguments and bodies that are wrong are the client's fault",
+    case: /^(top|update)$/,
+    path: /^status$/,
+    docker: /^500$/,
+    naru: /^400$/,
+  },
+  {
+    why: NEWER_ENGINE,
+    case: /^update$/,
+    path: /^json\.message$/,
+    docker: /^"(invalid restart policy 'nonsense'|unexpected EOF)"$/,
+    naru: /^"invalid (restart policy: unknown policy 'nonsense'|JSON: .*)"$/,
+  },
+];
+
 export const INTENDED: readonly Intended[] = [
   ...PROTOCOL,
   ...FACTS,
@@ -299,4 +316,5 @@ export const INTENDED: readonly Intended[] = [
   ...IMAGES,
   ...EXEC,
   ...REFUSALS,
+  ...LIMITS,
 ];
