@@ -157,8 +157,7 @@ function buildConfig(values: Values, configFile: string, defaults: DaemonDefault
     dnsOptions: values.list("dns-opts"),
     dnsSearch: values.list("dns-search"),
     ...buildRuntimes(values),
-    cgroupParent: values.text("cgroup-parent"),
-    cgroupDriver: cgroupDriverOf(values.list("exec-opts")),
+    ...cgroupsOf(values),
     cgroupnsMode: values.oneOf("default-cgroupns-mode", ["", "host", "private"], ""),
     ipcMode: values.oneOf("default-ipc-mode", ["private", "shareable"], "private"),
     shmSizeBytes: sizeOf("default-shm-size", values.text("default-shm-size", "64m")),
@@ -273,6 +272,19 @@ function buildRuntimes(values: Values): Pick<DaemonConfig, "defaultRuntime" | "r
     );
   }
   return { defaultRuntime, runtimes };
+}
+
+function cgroupsOf(values: Values): Pick<DaemonConfig, "cgroupParent" | "cgroupDriver"> {
+  const cgroupParent = values.text("cgroup-parent");
+  const cgroupDriver = cgroupDriverOf(values.list("exec-opts"));
+  const isSlice = cgroupParent.endsWith(".slice") && !cgroupParent.includes("/");
+  if (cgroupDriver === "systemd" && cgroupParent !== "" && !isSlice) {
+    throw new NaruError(
+      "invalid_argument",
+      `cgroup-parent: the systemd driver wants the name of a slice, such as naru.slice, got "${cgroupParent}"`,
+    );
+  }
+  return { cgroupParent, cgroupDriver };
 }
 
 function cgroupDriverOf(execOpts: readonly string[]): "cgroupfs" | "systemd" {

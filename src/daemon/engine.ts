@@ -66,6 +66,7 @@ export async function openEngine(current: () => DaemonConfig, logger: Logger): P
   await using closers = new AsyncDisposableStack();
   const setting: Setting = { config: current(), current, clock: systemClock, logger, closers };
   const monitorPath = findMonitor();
+  checkCgroupDriver(setting.config);
   const stores = await openStores(setting);
   const { identity, events } = stores;
   const parts = await openContainers(setting, stores, monitorPath);
@@ -185,6 +186,15 @@ function networkOptions(
     ...{ dns, dnsSearch, dnsOptions },
     netnsDir: join(config.execRoot, "netns"),
   };
+}
+
+/** crun would say so at the first container only. */
+function checkCgroupDriver(config: DaemonConfig): void {
+  if (config.cgroupDriver !== "systemd" || existsSync("/run/systemd/system")) return; // sd_booted(3)
+  throw new NaruError(
+    "invalid_argument",
+    "exec-opts: native.cgroupdriver=systemd: systemd does not run on this host",
+  );
 }
 
 /** Every engine has a cgroup of its own above its containers. */

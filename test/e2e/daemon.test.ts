@@ -1,13 +1,14 @@
 /** `naru daemon` as an administrator meets it: its flags, files, sockets, signals and names. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { cli, cliOk, privileged } from "../harness/cli.ts";
 import { startEngine, type TestEngine } from "../harness/engine.ts";
 import { ROOT } from "../harness/program.ts";
+import { busyboxFiles } from "../harness/rootfs.ts";
 import {
   Authority,
   activationLauncher,
@@ -230,8 +231,11 @@ describe.skipIf(!privileged())("a daemon that runs", () => {
     const options = { args: ["--host", "fd://"], launcher: activationLauncher(path) };
     await withEngine(options, async (engine) => {
       const activated = { host: `unix://${path}` };
+      await cliOk(engine, ["import", (await busyboxFiles()).rootfs, "base:1"]);
+      await cliOk(engine, ["run", "-d", "base:1", "sleep", "1000"]);
       expect(await cliOk(activated, ["version", "--format", "{{.Server.Version}}"])).not.toBe("");
       const events = connect(path);
+      expect(holdersOf(path)).toEqual([engine.pid]); // no monitor and no container has it
       events.write("GET /events HTTP/1.1\r\nHost: x\r\n\r\n");
       let got = "";
       events.on("data", (chunk: Buffer) => {
@@ -326,6 +330,19 @@ describe.skipIf(!privileged())("a daemon that runs", () => {
     });
   });
 
+  its("--group may use the socket, others may not", async () => {
+    await withEngine({ args: ["--group", "daemon"] }, async (engine) => {
+      const groups = readFileSync("/etc/group", "utf8");
+      const { gid, mode } = statSync(engine.socket);
+      expect(String(gid)).toBe(/^daemon:[^:]*:(\d+)/m.exec(groups)?.[1] ?? "");
+      expect(mode & 0o777).toBe(0o660);
+      await engine.stop();
+      const ended = await daemonEnds([...engine.flags, "--group", "no-such-group"]);
+      expect(ended.exitCode).toBe(1);
+      expect(ended.stderr).toContain('group: no group "no-such-group"');
+    });
+  });
+
   its("labels and the debug flag are seen in info", async () => {
     const args = ["--label", "rack=7", "--label", "zone=a", "--debug"];
     await withEngine({ args }, async (engine) => {
@@ -334,6 +351,27 @@ describe.skipIf(!privileged())("a daemon that runs", () => {
     });
   });
 });
+
+/** Processes that hold the unix socket that listens at `path`. */
+function holdersOf(path: string): readonly number[] {
+  const listening = / 00010000 \S+ \S+ +(\d+) (\S+)$/; // __SO_ACCEPTCON
+  const inode = readFileSync("/proc/net/unix", "utf8")
+    .split("\n")
+    .map((line) => listening.exec(line))
+    .find((match) => match?.[2] === path)?.[1];
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => descriptorsOf(pid).includes(`socket:[${inode}]`));
+}
+
+function descriptorsOf(pid: number): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+  } catch {
+    return []; // it ended meanwhile
+  }
+}
 
 interface DaemonEvent {
   readonly Type: string;
