@@ -26,6 +26,8 @@ export async function startEngine(io: CliIo, client: EngineClient): Promise<void
       detached: true,
       stdio: ["ignore", log, log],
       cwd: "/",
+      // A service that runs a command is not the engine's service manager.
+      env: { ...process.env, NOTIFY_SOCKET: undefined },
     });
     let exited = false;
     child.on("error", () => {

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errorMessage, NaruError } from "../base/mod.ts";
 import { createEngineClient, type EngineClient, type TlsOptions } from "../sdk/mod.ts";
@@ -8,6 +8,7 @@ import type { FlagValues } from "./flags/flag-values.ts";
 import type { CliIo } from "./io.ts";
 
 export const DEFAULT_SOCKET = "/run/naru/naru.sock";
+const DOCKER_SOCKET = "/var/run/docker.sock";
 
 /** Before the command's name. */
 export const GLOBAL_FLAGS: readonly Flag[] = [
@@ -68,14 +69,16 @@ export class CliContext {
   async engine(): Promise<EngineClient> {
     if (this.#engine !== undefined) return this.#engine;
     const named = this.namedHost;
+    // By the name `docker` it looks where docker would; without an engine there naru's own is meant.
+    const asDocker = named === undefined && this.program === "docker" && existsSync(DOCKER_SOCKET);
     const client = createEngineClient({
-      host: named ?? `unix://${DEFAULT_SOCKET}`,
+      host: named ?? `unix://${asDocker ? DOCKER_SOCKET : DEFAULT_SOCKET}`,
       tls: this.#tls(),
       apiVersion: this.io.environment["DOCKER_API_VERSION"] || undefined,
       headers: this.config.HttpHeaders,
     });
     this.#engine = client;
-    if (named === undefined && !this.#global.bool("no-autostart")) {
+    if (named === undefined && !asDocker && !this.#global.bool("no-autostart")) {
       try {
         await client.apiVersion();
       } catch (error) {

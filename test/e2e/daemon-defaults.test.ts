@@ -7,8 +7,9 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { cli, cliOk, privileged } from "../harness/cli.ts";
 import { startEngine, type TestEngine } from "../harness/engine.ts";
-import { naruCommand } from "../harness/program.ts";
+import { ROOT } from "../harness/program.ts";
 import { busyboxFiles } from "../harness/rootfs.ts";
+import { daemonEnds } from "./daemon-outside.ts";
 
 const LIMIT_MS = 60_000;
 const execute = promisify(execFile);
@@ -127,6 +128,24 @@ describe.skipIf(!privileged())("limits and cgroups", () => {
       expect((await infoOf(engine))["CgroupDriver"]).toBe("cgroupfs");
     });
   });
+
+  test.skipIf(existsSync("/run/systemd/system"))(
+    "the systemd driver is refused where no systemd runs, and a parent that is no slice anywhere",
+    async () => {
+      const folder = await ownFolder();
+      const places = ["--data-root", `${folder}/d`, "--exec-root", `${folder}/x`];
+      const driver = ["--exec-opt", "native.cgroupdriver=systemd"];
+      const rest = ["--pidfile", `${folder}/pid`, "--host", `unix://${folder}/n.sock`];
+      const flags = [...places, ...driver, ...rest, "--bridge", "none"];
+      const refused = await daemonEnds(flags);
+      expect(refused.exitCode).toBe(1);
+      expect(refused.stderr).toContain("native.cgroupdriver=systemd: systemd does not run");
+      const noSlice = await daemonEnds([...flags, "--cgroup-parent", "/a/b"]);
+      expect(noSlice.exitCode).toBe(1);
+      expect(noSlice.stderr).toContain("cgroup-parent: the systemd driver wants");
+    },
+    LIMIT_MS,
+  );
 });
 
 describe.skipIf(!privileged())("the default bridge", () => {
@@ -162,69 +181,102 @@ describe.skipIf(!privileged())("the default bridge", () => {
   });
 });
 
-describe.skipIf(!privileged())("an engine started by the command line", () => {
-  its("starts at the first command, says so once, and stays", async () => {
-    const folder = await ownFolder();
-    const id = folder.slice(-6).toLowerCase();
-    const config = { bridge: `nra${id}`.slice(0, 15), "cgroup-parent": `/nra${id}` };
-    await writeFile(join(folder, "daemon.json"), JSON.stringify(config));
-    try {
-      // The default places, in a mount and a network namespace of its own: this host's are not touched.
-      const { stdout } = await execute(
-        "unshare",
-        ["-m", "-n", "--propagation", "private", "sh", "-eu", "-c", AUTOSTART, "sh", folder],
-        {
-          env: {
-            PATH: process.env["PATH"],
-            HOME: folder,
-            NARU: naruCommand().join(" "),
-            ROOTFS: (await busyboxFiles()).rootfs,
-          },
-          timeout: LIMIT_MS,
-        },
-      );
-      const said = (name: string): string => readFileSync(join(folder, name), "utf8");
-      expect(stdout).toContain("refused with 1\n");
-      expect(said("refused")).toContain("/run/naru/naru.sock");
-      expect(said("first")).toContain(
-        "no engine answers at unix:///run/naru/naru.sock, starting one",
-      );
-      expect(said("second")).toBe("");
-      expect(stdout).toContain("hello from pid 1\n");
-      expect(stdout).toContain("one engine\n");
-      expect(stdout).toContain("socket gone\n");
-    } finally {
-      removeCgroups(config["cgroup-parent"]);
-    }
-  });
-});
+/**
+ * Runs `script` where the default places are empty: in a mount and a network namespace of its own, so
+ * that an engine of this host is not touched. Gives what it said and the files that it wrote.
+ */
+async function atDefaultPlaces(
+  configFolder: string,
+  script: string,
+): Promise<{ readonly stdout: string; readonly file: (name: string) => string }> {
+  const folder = await ownFolder();
+  const id = folder.slice(-6).toLowerCase();
+  const cgroupParent = `/nra${id}`;
+  const config = { bridge: `nra${id}`, "cgroup-parent": cgroupParent };
+  await writeFile(join(folder, "daemon.json"), JSON.stringify(config));
+  const env = {
+    PATH: process.env["PATH"],
+    HOME: folder,
+    DIST: join(ROOT, "dist"),
+    CONFIG: configFolder,
+    BRIDGE: config.bridge,
+    ROOTFS: (await busyboxFiles()).rootfs,
+  };
+  const command = ["-m", "-n", "--propagation", "private", "sh", "-eu", "-c"];
+  try {
+    const { stdout } = await execute("unshare", [...command, EMPTY_PLACES + script, "sh", folder], {
+      env,
+      timeout: LIMIT_MS,
+    });
+    return { stdout, file: (name) => readFileSync(join(folder, name), "utf8") };
+  } finally {
+    removeCgroups(cgroupParent);
+  }
+}
 
-const AUTOSTART = `
+const EMPTY_PLACES = `
 cd "$1"
 mount -t tmpfs tmpfs /run
 mkdir /run/etc /run/work
 mount -t overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work etc /etc
-mkdir -p /etc/naru
-cp daemon.json /etc/naru/daemon.json
+mkdir -p "$CONFIG"
+cp daemon.json "$CONFIG/daemon.json"
 mount -t tmpfs tmpfs /var/lib
 mount -t tmpfs tmpfs /var/log
 ip link set lo up
-code=0; $NARU --no-autostart ps 2>refused || code=$?
-echo "refused with $code"
-test ! -e /run/naru/naru.sock
-$NARU import "$ROOTFS" base:1 2>first
-trap 'kill $(cat /run/naru/naru.pid)' EXIT
-$NARU run --rm base:1 sh -c 'echo hello from pid $$' 2>second
-$NARU ps & $NARU ps & wait
-test -s /var/log/naru/daemon.log
-test "$(grep -c 'engine ready' /var/log/naru/daemon.log)" = 1 && echo "one engine"
-$NARU system check --wait >/dev/null
-trap - EXIT
-pid=$(cat /run/naru/naru.pid)
-kill $pid
-while test -d /proc/$pid; do sleep 0.05; done
-test ! -e /run/naru/naru.sock && echo "socket gone"
+stop() { pid=$(cat "$1"); kill "$pid"; while test -d "/proc/$pid"; do sleep 0.05; done; }
 `;
+
+describe.skipIf(!privileged())("at the default places", () => {
+  its("the command line starts an engine at its first command, says so once", async () => {
+    const { stdout, file } = await atDefaultPlaces(
+      "/etc/naru",
+      `
+      naru=$DIST/naru
+      code=0; $naru --no-autostart ps 2>refused || code=$?
+      echo "refused with $code"
+      test ! -e /run/naru/naru.sock
+      $naru import "$ROOTFS" base:1 2>first
+      trap 'kill $(cat /run/naru/naru.pid)' EXIT
+      $naru run --rm base:1 sh -c 'echo hello from pid $$' 2>second
+      $naru ps & $naru ps & wait
+      test "$(grep -c 'engine ready' /var/log/naru/daemon.log)" = 1 && echo "one engine"
+      $naru system check --wait >/dev/null
+      trap - EXIT
+      stop /run/naru/naru.pid
+      test ! -e /run/naru/naru.sock && echo "socket gone"`,
+    );
+    expect(stdout).toContain("refused with 1\n");
+    expect(file("refused")).toContain("/run/naru/naru.sock");
+    const told = "no engine answers at unix:///run/naru/naru.sock, starting one";
+    expect(file("first")).toContain(told);
+    expect(file("second")).toBe("");
+    for (const line of ["hello from pid 1", "one engine", "socket gone"]) {
+      expect(stdout).toContain(`${line}\n`);
+    }
+  });
+
+  its("dockerd and docker, by their names, meet at Docker's places", async () => {
+    const { stdout, file } = await atDefaultPlaces(
+      "/etc/docker",
+      `
+      $DIST/dockerd > log 2>&1 &
+      trap 'kill $(cat /var/run/docker.pid)' EXIT
+      for i in $(seq 200); do test -S /var/run/docker.sock && break; sleep 0.05; done
+      $DIST/docker import "$ROOTFS" base:1 2>said
+      $DIST/docker run --rm base:1 echo hello 2>>said
+      ip link show "$BRIDGE" >/dev/null && echo "own bridge"
+      test ! -e /run/naru/naru.sock && echo "one engine"
+      trap - EXIT
+      stop /var/run/docker.pid
+      test ! -e /var/run/docker.sock && echo "socket gone"`,
+    );
+    expect(file("said")).toBe("");
+    for (const line of ["hello", "own bridge", "one engine", "socket gone"]) {
+      expect(stdout).toContain(`${line}\n`);
+    }
+  });
+});
 
 function removeCgroups(parent: string): void {
   const tops = ["", ...readdirSync("/sys/fs/cgroup")].map((name) =>
