@@ -9,6 +9,7 @@ import type {
   ContainerUpdateBody,
   ExecCreateBody,
   ExecInspect,
+  VolumeWithUsage,
 } from "../spec/mod.ts";
 
 /** What of the daemon's configuration the lifecycle needs. Read at use, so that a reload counts. */
@@ -125,6 +126,10 @@ export interface ContainerService {
   /** Changes limits at once, and for every later run. Durable when it resolves. */
   update(ref: string, body: ContainerUpdateBody): Promise<{ warnings: string[] }>;
   /** Is the container's main process a tty? Needed to choose the framing. */
+  /** Bytes of all layers on disk, each once. */
+  layersSizeBytes(): number;
+  /** Every volume with its size, which is reckoned by reading it. */
+  volumesWithUsage(): Promise<VolumeWithUsage[]>;
   isTty(ref: string): boolean;
   counts(): ContainerCounts;
   usersOfImage(id: Digest): readonly { containerId: string; running: boolean }[];

@@ -8,6 +8,7 @@ import { ContainerTable } from "./container-table.ts";
 import type { ContainerListOptions, ContainerService, StopOptions } from "./contract.ts";
 import { createContainer } from "./create.ts";
 import { createExec, inspectExec, type RunningExecs, resizeExec, startExec } from "./exec.ts";
+import { layersSizeBytes, volumesWithUsage } from "./disk-usage.ts";
 import { ExecTable } from "./exec-table.ts";
 import { HealthChecks } from "./health.ts";
 import { compileListFilters, compilePruneFilters, type Filters } from "./list-filter.ts";
@@ -248,6 +249,10 @@ class Service implements ContainerService {
         summaryOf(
           this.#room,
           record,
+  layersSizeBytes: ContainerService["layersSizeBytes"] = () => layersSizeBytes(this.#room);
+
+  volumesWithUsage: ContainerService["volumesWithUsage"] = () => volumesWithUsage(this.#room);
+
           nowNs,
           options.size ? await sizeOf(this.#room, record) : undefined,
         ),

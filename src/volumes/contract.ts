@@ -34,6 +34,8 @@ export interface VolumeStore {
    * off. `sourceDir` must be safe to open: links in its last place are not followed.
    */
   copyUp(name: string, sourceDir: string): Promise<void>;
+  /** Bytes that the volume holds; reads its whole tree. */
+  sizeBytes(name: string): Promise<number>;
   /** Rows to delete, to be committed by the caller; then call `forget`. */
   removalChanges(names: readonly string[]): readonly Change[];
   /** In memory only, after the commit. */

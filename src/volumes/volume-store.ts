@@ -4,6 +4,7 @@ import { assert, type Clock, NaruError, newId } from "../base/mod.ts";
 import type { Change, Metadata } from "../storage/mod.ts";
 import type { PreparedVolume, Volume, VolumeStore } from "./contract.ts";
 import { copyUp } from "./copy-up.ts";
+import { treeSizeBytes } from "./tree-size.ts";
 
 /** Docker's rule for names of local volumes. */
 const VOLUME_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
@@ -56,6 +57,7 @@ export function createVolumeStore(options: VolumeStoreOptions): VolumeStore {
     },
     dataDir,
     materialise,
+    sizeBytes: (name) => treeSizeBytes(dataDir(name)),
     async copyUp(name, sourceDir) {
       await copyUp({ sourceDir, targetDir: await materialise(name), volumeDir: dirOf(name) });
     },

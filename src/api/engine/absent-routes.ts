@@ -24,7 +24,6 @@ const ABSENT: Readonly<Record<string, string>> = {
   "GET /images/get": "saving images",
   "GET /distribution/{name}/json": "asking a registry for an image",
   "POST /auth": "logging in to a registry",
-  "GET /system/df": "disk usage",
   "GET /volumes": "volumes",
   "POST /volumes/create": "volumes",
   "POST /volumes/prune": "volumes",

@@ -14,6 +14,7 @@ import { ATTACH_ROUTES } from "./attach-routes.ts";
 import { Call } from "./call.ts";
 import { CONTAINER_ROUTES } from "./container-routes.ts";
 import { engineError } from "./errors.ts";
+import { DISK_USAGE_ROUTES } from "./disk-usage-routes.ts";
 import type { EngineContext, Handler } from "./handler.ts";
 import { IMAGE_ROUTES } from "./image-routes.ts";
 import { LOG_ROUTES } from "./log-routes.ts";
@@ -40,6 +41,7 @@ const ROUTES = [
   ...LOG_ROUTES,
   ...STATS_ROUTES,
   ...ATTACH_ROUTES,
+  ...DISK_USAGE_ROUTES,
   ...IMAGE_ROUTES,
   ...NETWORK_ROUTES,
   ...ABSENT_ROUTES,

@@ -2,6 +2,7 @@ export type * from "./container.ts";
 export type * from "./container-config.ts";
 export * from "./container-config-decoder.ts";
 export * from "./container-decoder.ts";
+export type * from "./disk-usage.ts";
 export type * from "./event.ts";
 export * from "./filters-decoder.ts";
 export type * from "./host-config.ts";
