@@ -1,7 +1,12 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errorMessage, NaruError } from "../base/mod.ts";
-import { createEngineClient, type EngineClient, type TlsOptions } from "../sdk/mod.ts";
+import {
+  createEngineClient,
+  type EngineClient,
+  type Exchange,
+  type TlsOptions,
+} from "../sdk/mod.ts";
 import { type ClientConfig, configFolder, readClientConfig } from "./client-config.ts";
 import { bool, type Flag, list, text } from "./flags/flag.ts";
 import type { FlagValues } from "./flags/flag-values.ts";
@@ -13,7 +18,7 @@ const DOCKER_SOCKET = "/var/run/docker.sock";
 /** Before the command's name. */
 export const GLOBAL_FLAGS: readonly Flag[] = [
   text("config", "", "Location of client config files"),
-  bool("debug", "D", "Enable debug mode"),
+  bool("debug", "D", "Show the requests to the engine, and where errors come from"),
   list("host", "H", "Engine socket to connect to (unix:///path, tcp://host:port)"),
   text("log-level", "l", 'Set the logging level ("debug", "info", "warn", "error", "fatal")', {
     preset: "info",
@@ -43,7 +48,7 @@ export class CliContext {
   }
 
   get debug(): boolean {
-    return this.#global.bool("debug");
+    return this.#global.bool("debug") || this.#global.string("log-level") === "debug";
   }
 
   get configFolder(): string {
@@ -76,6 +81,7 @@ export class CliContext {
       tls: this.#tls(),
       apiVersion: this.io.environment["DOCKER_API_VERSION"] || undefined,
       headers: this.config.HttpHeaders,
+      onExchange: this.debug ? (exchange) => this.#showExchange(exchange) : undefined,
     });
     this.#engine = client;
     if (named === undefined && !asDocker && !this.#global.bool("no-autostart")) {
@@ -92,6 +98,11 @@ export class CliContext {
 
   close(): void {
     this.#engine?.close();
+  }
+
+  #showExchange({ method, target, status, durationMs }: Exchange): void {
+    const outcome = status ?? "no answer";
+    this.io.stderr.print(`debug: ${method} ${target}: ${outcome} (${durationMs.toFixed(1)} ms)\n`);
   }
 
   #tls(): TlsOptions | undefined {

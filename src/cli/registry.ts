@@ -100,7 +100,7 @@ const RMI: CommandEntry = entry(
 );
 const EVENTS: CommandEntry = entry(
   "Get real time events from the engine",
-  async () => (await system()).eventsCommand,
+  async () => (await import("./commands/events.ts")).eventsCommand,
 );
 const INFO: CommandEntry = entry(
   "Display system-wide information",

@@ -1,9 +1,11 @@
+import { NaruError } from "../base/mod.ts";
 import type { Command } from "./command.ts";
 import { CliContext, GLOBAL_FLAGS } from "./context.ts";
 import { ExitError } from "./exit-error.ts";
-import { explain } from "./explain.ts";
+import { failureLine } from "./explain.ts";
 import { nearest, parseFlags } from "./flags/parse-flags.ts";
 import { UsageError } from "./flags/usage-error.ts";
+import { usageLine } from "./flags/usage-line.ts";
 import { type CliIo, OutputClosed, systemIo } from "./io.ts";
 import { GROUPS, TOP_LEVEL } from "./registry.ts";
 
@@ -22,6 +24,7 @@ export async function runCli(
   try {
     const global = parseFlags(argv, GLOBAL_FLAGS, { stopAtArgument: true });
     context = new CliContext(io, program, global.values);
+    checkLogLevel(global.values.string("log-level"));
     if (global.values.bool("version")) {
       const { versionLine } = await import("./commands/version-line.ts");
       io.stdout.print(versionLine(program));
@@ -42,6 +45,14 @@ export async function runCli(
   } finally {
     context?.close();
   }
+}
+
+// docker's; "debug" shows the requests, and the others differ in nothing that this client logs.
+const LOG_LEVELS: readonly string[] = ["debug", "info", "warn", "error", "fatal"];
+
+function checkLogLevel(level: string): void {
+  if (LOG_LEVELS.includes(level)) return;
+  throw new NaruError("invalid_argument", `Unable to parse logging level: ${level}`);
 }
 
 async function findCommand(
@@ -84,6 +95,10 @@ function unknownCommand(
   word: string,
   candidates: readonly string[],
 ): ExitError {
+  if (program === "docker") {
+    const help = "Run 'docker --help' for more information";
+    return new ExitError(1, `unknown command: docker ${full}\n\n${help}`);
+  }
   const near = nearest(word, candidates);
   const hint =
     near === undefined
@@ -101,17 +116,19 @@ async function printHelp(context: CliContext, command: Command): Promise<number>
 
 function checkCount(command: Command, args: readonly string[], program: string): void {
   const { minArgs, maxArgs } = command;
-  const name = `${program} ${command.path}`;
+  const quote = program === "docker" ? "'" : '"';
+  const name = `${quote}${program} ${command.path}${quote}`;
+  if (args.length >= minArgs && args.length <= (maxArgs ?? args.length)) return;
+  throw new UsageError(`${name} ${wantedCount(minArgs, maxArgs)}`, 1);
+}
+
+function wantedCount(min: number, max: number | undefined): string {
   const noun = (count: number): string => `${count} argument${count === 1 ? "" : "s"}`;
-  if (args.length < minArgs) {
-    const exactly = maxArgs === minArgs ? "" : "at least ";
-    throw new UsageError(`"${name}" requires ${exactly}${noun(minArgs)}`, 1);
-  }
-  if (maxArgs !== undefined && args.length > maxArgs) {
-    if (maxArgs === 0) throw new UsageError(`"${name}" accepts no arguments`, 1);
-    const most = maxArgs === minArgs ? "" : "at most ";
-    throw new UsageError(`"${name}" requires ${most}${noun(maxArgs)}`, 1);
-  }
+  if (max === undefined) return `requires at least ${noun(min)}`;
+  if (max === 0) return "accepts no arguments";
+  if (min === max) return `requires ${noun(min)}`;
+  if (min === 0) return `requires at most ${noun(max)}`;
+  return `requires at least ${min} and at most ${noun(max)}`;
 }
 
 function report(
@@ -122,16 +139,21 @@ function report(
   if (error instanceof OutputClosed) return OUTPUT_CLOSED_EXIT_CODE;
   try {
     if (error instanceof ExitError) {
-      if (error.message !== "") io.stderr.print(`${program}: ${error.message}\n`);
+      if (error.message !== "") io.stderr.print(`${failureLine(error, program)}\n`);
       return error.exitCode;
     }
     if (error instanceof UsageError) {
       const name = command === undefined ? program : `${program} ${command.path}`;
-      const usage = command === undefined ? "" : `\n\nUsage:  ${name} [OPTIONS] ${command.usage}`;
-      io.stderr.print(`${error.message}${usage}\n\nRun '${name} --help' for more information\n`);
+      const usage = command === undefined ? "" : `\n\n${usageLine(program, command)}`;
+      // docker's client words a wrong number of arguments (1) and a bad flag (125) differently.
+      const isCount = program === "docker" && error.exitCode === 1;
+      const see = isCount && / at least \d+ argument/.test(error.message) ? "See" : "Run";
+      const before = isCount ? "docker: " : "";
+      const help = `${see} '${name} --help' for more information`;
+      io.stderr.print(`${before}${error.message}${usage}\n\n${help}\n`);
       return error.exitCode;
     }
-    io.stderr.print(`${program}: ${explain(error, program)}\n`);
+    io.stderr.print(`${failureLine(error, program)}\n`);
     if (where.debug && error instanceof Error) io.stderr.print(`${error.stack ?? ""}\n`);
   } catch (failure) {
     if (!(failure instanceof OutputClosed)) throw failure;

@@ -10,7 +10,7 @@ import { NetworkCalls, VolumeCalls } from "./networks.ts";
 import { SocketWire } from "./socket-wire.ts";
 import { errorOfStatus } from "./status-error.ts";
 import { SystemCalls } from "./system.ts";
-import type { HijackedStream, Wire, WireResponse } from "./wire.ts";
+import type { HijackedStream, UpgradeResult, Wire, WireRequest, WireResponse } from "./wire.ts";
 
 /** The newest version of the Engine API that this client speaks, and the oldest it can use. */
 export const API_VERSION_MAX = "1.56";
@@ -25,8 +25,20 @@ export interface EngineClientOptions {
   readonly fetch?: FetchFunction | undefined;
   /** Fixed version (`1.45`); without it the engine is asked once. */
   readonly apiVersion?: string | undefined;
+  /** Called when the head of an answer is there, or when the request failed. */
+  readonly onExchange?: ((exchange: Exchange) => void) | undefined;
   /** Sent with every request. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** One request and its answer, for those who want to watch. */
+export interface Exchange {
+  readonly method: string;
+  /** Path and query. */
+  readonly target: string;
+  /** Undefined: there was no answer. */
+  readonly status: number | undefined;
+  readonly durationMs: number;
 }
 
 /** What `_ping` tells about an engine. */
@@ -53,12 +65,14 @@ export class EngineClient implements EngineCaller {
   readonly system: SystemCalls;
   readonly #wire: Wire;
   readonly #headers: Readonly<Record<string, string>>;
+  readonly #onExchange: EngineClientOptions["onExchange"];
   #version: Promise<string> | undefined;
   #ping: Promise<PingAnswer> | undefined;
 
   constructor(options: EngineClientOptions) {
     this.host = options.host;
     this.#headers = options.headers ?? {};
+    this.#onExchange = options.onExchange;
     this.#wire =
       options.fetch === undefined
         ? new SocketWire(parseHost(options.host, options.tls !== undefined), options.tls)
@@ -92,8 +106,8 @@ export class EngineClient implements EngineCaller {
 
   /** One call; the answer's status is below 400 and not 304. The body must be read or closed. */
   async call(method: string, path: string, options: CallOptions = {}): Promise<WireResponse> {
-    const response = await this.#wire.send(await this.#request(method, path, options));
-    return checked(response);
+    const request = await this.#request(method, path, options);
+    return checked(await this.#send(request));
   }
 
   /** One call whose answer is JSON. */
@@ -118,7 +132,8 @@ export class EngineClient implements EngineCaller {
 
   /** A call after which the connection belongs to the two ends. */
   async hijack(path: string, options: CallOptions = {}): Promise<HijackedStream> {
-    const result = await this.#wire.upgrade(await this.#request("POST", path, options));
+    const request = await this.#request("POST", path, options);
+    const result = await this.#watched(request, this.#wire.upgrade(request));
     if (result.upgraded) return result.stream;
     const response = await checked(result.response);
     response.close();
@@ -129,11 +144,27 @@ export class EngineClient implements EngineCaller {
     this.#wire.close();
   }
 
-  async #request(
-    method: string,
-    path: string,
-    options: CallOptions,
-  ): Promise<Parameters<Wire["send"]>[0]> {
+  #send(request: WireRequest): Promise<WireResponse> {
+    return this.#watched(request, this.#wire.send(request));
+  }
+
+  async #watched<T extends WireResponse | UpgradeResult>(
+    { method, target }: WireRequest,
+    sent: Promise<T>,
+  ): Promise<T> {
+    const startedMs = performance.now();
+    let status: number | undefined;
+    try {
+      const answer = await sent;
+      status = statusOf(answer);
+      return answer;
+    } finally {
+      const durationMs = performance.now() - startedMs;
+      this.#onExchange?.({ method, target, status, durationMs });
+    }
+  }
+
+  async #request(method: string, path: string, options: CallOptions): Promise<WireRequest> {
     const headers: Record<string, string> = { "User-Agent": "naru", ...this.#headers };
     if (options.json !== undefined) headers["Content-Type"] = "application/json";
     Object.assign(headers, options.headers);
@@ -147,7 +178,7 @@ export class EngineClient implements EngineCaller {
   }
 
   async #askPing(): Promise<PingAnswer> {
-    const response = await this.#wire.send({
+    const response = await this.#send({
       method: "GET",
       target: "/_ping",
       headers: { "User-Agent": "naru", ...this.#headers },
@@ -165,6 +196,13 @@ export class EngineClient implements EngineCaller {
 async function checked(response: WireResponse): Promise<WireResponse> {
   if (response.status < 400 && response.status !== 304) return response;
   throw errorOfStatus(response.status, await readText(response));
+}
+
+const SWITCHING_PROTOCOLS = 101;
+
+function statusOf(answer: WireResponse | UpgradeResult): number {
+  if ("status" in answer) return answer.status;
+  return answer.upgraded ? SWITCHING_PROTOCOLS : answer.response.status;
 }
 
 function queryText(query: CallOptions["query"]): string {

@@ -109,3 +109,12 @@ test("hosts", () => {
     expect(() => parseHost(bad, false)).toThrow("invalid host");
   }
 });
+
+test("an event keeps all digits of its time", async () => {
+  const line =
+    '{"Type":"image","Action":"tag","Actor":{"ID":"x"},"time":1,"timeNano":1795217584038501207}';
+  const client = peer([`HTTP/1.1 200 OK\r\n\r\n${line}\n${line}`], { close: true });
+  const times: bigint[] = [];
+  for await (const event of await client.system.events({})) times.push(event.timeNano);
+  expect(times).toEqual([1795217584038501207n, 1795217584038501207n]);
+});

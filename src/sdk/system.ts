@@ -14,14 +14,24 @@ export interface VersionAnswer {
   readonly [field: string]: unknown;
 }
 
-/** An event as read from the wire; `timeNano` loses its last digits as a JSON number. */
+/** An event as read from the wire. */
 export interface EventLine {
   readonly Type: string;
   readonly Action: string;
   readonly Actor: { readonly ID: string; readonly Attributes: Record<string, string> | null };
   readonly scope?: string;
   readonly time: number;
-  readonly timeNano: number;
+  /** All digits of it, which a JSON number would lose. */
+  readonly timeNano: bigint;
+  /** What engines before API version 1.52 repeat of it. */
+  readonly id?: string;
+  readonly status?: string;
+  readonly from?: string;
+}
+
+/** A reviver for JSON.parse. */
+function exactTime(key: string, value: unknown, context: { readonly source?: string }): unknown {
+  return key === "timeNano" && context.source !== undefined ? BigInt(context.source) : value;
 }
 
 /** `/info`, `/version`, `/events`, `/auth`. */
@@ -53,7 +63,7 @@ export class SystemCalls {
         filters: filtersQuery(options.filters),
       },
     });
-    return readJsonLines(response.body);
+    return readJsonLines(response.body, exactTime);
   }
 
   auth(body: object): Promise<{ Status: string; IdentityToken?: string }> {

@@ -1,5 +1,5 @@
+import { NaruError } from "../../base/mod.ts";
 import type { Command } from "../command.ts";
-import { ExitError } from "../exit-error.ts";
 import { drawTable } from "../output/table.ts";
 
 export const topCommand: Command = {
@@ -36,7 +36,7 @@ export const portCommand: Command = {
       const key = asked.includes("/") ? asked : `${asked}/tcp`;
       const bindings = ports[key] ?? [];
       if (bindings.length === 0) {
-        throw new ExitError(1, `no public port '${key}' published for ${name}`);
+        throw new NaruError("not_found", `no public port '${asked}' published for ${name}`);
       }
       lines.push(...bindings.map(line));
     } else {

@@ -5,6 +5,8 @@ import { CONTAINER_FLAGS } from "../container/container-flags.ts";
 import { type CreateRequest, createRequestOf } from "../container/create-request.ts";
 import type { CliContext } from "../context.ts";
 import { ExitError } from "../exit-error.ts";
+import { isEngineAnswer } from "../explain.ts";
+import { refuseContentTrust } from "../flags/content-trust.ts";
 import type { FlagValues } from "../flags/flag-values.ts";
 import { failStart } from "./start-failure.ts";
 
@@ -34,6 +36,7 @@ async function createOrPull(
   values: FlagValues,
   request: CreateRequest,
 ): Promise<{ Id: string; Warnings: string[] | null }> {
+  refuseContentTrust(values);
   const policy = values.string("pull");
   if (!["always", "missing", "never"].includes(policy)) {
     throw new ExitError(
@@ -58,7 +61,9 @@ async function createOrPull(
     const { isMissingImage, splitReference } = await import("./pull-image.ts");
     if (policy !== "missing" || !isMissingImage(error)) throw error;
     const shown = splitReference(image).tag === "" ? `${image}:latest` : image;
-    context.io.stderr.print(`Unable to find image '${shown}' locally\n`);
+    if (!values.bool("quiet")) {
+      context.io.stderr.print(`Unable to find image '${shown}' locally\n`);
+    }
     await pull();
     return await engine.containers.create(request.body, request);
   }
@@ -86,7 +91,9 @@ export const createCommand: Command = {
       io.stdout.print(`${id}\n`);
       return 0;
     } catch (error) {
-      return failStart(error, context.program);
+      // As docker's: what the engine refuses is 1, what the client refuses is 125.
+      if (isEngineAnswer(error)) throw error;
+      return failStart(error, context.program, { command: "create", started: false });
     }
   },
 };

@@ -1,6 +1,6 @@
 import type { EngineClient } from "../../sdk/mod.ts";
 import type { CliContext } from "../context.ts";
-import { explain } from "../explain.ts";
+import { failureLine } from "../explain.ts";
 
 const AT_ONCE = 16; // enough to keep an engine busy, few enough for its connection limit
 
@@ -12,9 +12,11 @@ export async function forEachName(
   context: CliContext,
   names: readonly string[],
   action: (engine: EngineClient, name: string) => Promise<string>,
+  /** What docker's client says at the end, before the names that failed. */
+  options: { readonly dockerSummary?: string } = {},
 ): Promise<number> {
   const engine = await context.engine();
-  let exitCode = 0;
+  const failed: string[] = [];
   let next = 0;
   const results: Promise<{ text: string } | { error: unknown }>[] = [];
   const running = new Set<Promise<unknown>>();
@@ -35,8 +37,11 @@ export async function forEachName(
       if (result.text !== "") context.io.stdout.print(`${result.text}\n`);
       continue;
     }
-    exitCode = 1;
-    context.io.stderr.print(`${context.program}: ${explain(result.error, context.program)}\n`);
+    failed.push(names[at] ?? "");
+    context.io.stderr.print(`${failureLine(result.error, context.program)}\n`);
   }
-  return exitCode;
+  if (failed.length > 0 && context.program === "docker" && options.dockerSummary !== undefined) {
+    context.io.stderr.print(`Error: ${options.dockerSummary}: ${failed.join(", ")}\n`);
+  }
+  return failed.length > 0 ? 1 : 0;
 }

@@ -1,6 +1,7 @@
 import { NaruError } from "../../base/mod.ts";
 import type { Command } from "../command.ts";
 import { ExitError } from "../exit-error.ts";
+import { contentTrustFlag, refuseContentTrust } from "../flags/content-trust.ts";
 import { bool, int, list, text } from "../flags/flag.ts";
 import { parseFilters } from "../output/filter-flag.ts";
 import { printList } from "../output/list-output.ts";
@@ -13,13 +14,14 @@ export const pullCommand: Command = {
   summary: "Download an image from a registry",
   flags: [
     bool("all-tags", "a", "Download all tagged images in the repository"),
-    bool("disable-content-trust", "", "Skip image verification", { hidden: true, preset: true }),
+    contentTrustFlag("Skip image verification"),
     text("platform", "", "Set platform if server is multi-platform capable"),
     bool("quiet", "q", "Suppress verbose output"),
   ],
   minArgs: 1,
   maxArgs: 1,
   async run({ context, values, args: [name = ""] }) {
+    refuseContentTrust(values);
     const { io } = context;
     const allTags = values.bool("all-tags");
     if (allTags && splitReference(name).tag !== "") {
@@ -46,13 +48,14 @@ export const pushCommand: Command = {
   summary: "Upload an image to a registry",
   flags: [
     bool("all-tags", "a", "Push all tags of an image to the repository"),
-    bool("disable-content-trust", "", "Skip image signing", { hidden: true, preset: true }),
+    contentTrustFlag("Skip image signing"),
     text("platform", "", 'Push a platform-specific manifest ("os[/arch[/variant]]")'),
     bool("quiet", "q", "Suppress verbose output"),
   ],
   minArgs: 1,
   maxArgs: 1,
   async run({ context, values, args: [name = ""] }) {
+    refuseContentTrust(values);
     const { repo, tag } = splitReference(name);
     const allTags = values.bool("all-tags");
     if (allTags && tag !== "") throw new ExitError(1, "tag can't be used with --all-tags/-a");

@@ -1,7 +1,8 @@
-import { isNaruError } from "../../base/mod.ts";
+import { isNaruError, NaruError } from "../../base/mod.ts";
 import type { EngineClient } from "../../sdk/mod.ts";
 import type { Command } from "../command.ts";
 import { ExitError } from "../exit-error.ts";
+import { failureLine } from "../explain.ts";
 import { bool, text } from "../flags/flag.ts";
 import { compileTemplate } from "../template/evaluate.ts";
 
@@ -56,7 +57,7 @@ export function inspectCommandOf(type: InspectType): Command {
         } catch (error) {
           if (!(error instanceof Error)) throw error;
           exitCode = 1;
-          io.stderr.print(`${context.program}: ${error.message}\n`);
+          io.stderr.print(`${failureLine(error, context.program)}\n`);
         }
       }
       if (format === "json") io.stdout.print(`${JSON.stringify(found)}\n`);
@@ -81,5 +82,5 @@ async function lookUp(
       if (!isNaruError(error, "not_found") && !isNaruError(error, "unsupported")) throw error;
     }
   }
-  throw new ExitError(1, `no such object: ${name}`);
+  throw new NaruError("not_found", `no such object: ${name}`);
 }

@@ -51,7 +51,7 @@ export const runCommand: Command = {
       }
       return await runAttached(context, engine, { id, request, values, progress });
     } catch (error) {
-      return failStart(error, context.program, progress.started);
+      return failStart(error, context.program, { command: "run", started: progress.started });
     }
   },
 };

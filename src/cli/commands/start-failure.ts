@@ -1,6 +1,6 @@
 import { errorMessage } from "../../base/mod.ts";
 import { ExitError } from "../exit-error.ts";
-import { explain } from "../explain.ts";
+import { explain, failureLine } from "../explain.ts";
 import { UsageError } from "../flags/usage-error.ts";
 import { OutputClosed } from "../io.ts";
 
@@ -19,11 +19,17 @@ export function startExitCode(message: string): number {
 }
 
 /** Rethrows a failure of `run` and `create` with the exit code that belongs to it. */
-export function failStart(error: unknown, program: string, started = false): never {
+export function failStart(
+  error: unknown,
+  program: string,
+  { command, started }: { readonly command: "run" | "create"; readonly started: boolean },
+): never {
   if (error instanceof ExitError || error instanceof UsageError || error instanceof OutputClosed) {
     throw error;
   }
   const code = started ? startExitCode(errorMessage(error)) : 125;
-  const hint = `\n\nRun '${program} run --help' for more information`;
-  throw new ExitError(code, `${explain(error, program)}${hint}`, { cause: error });
+  const hint = `\n\nRun '${program} ${command} --help' for more information`;
+  // An ExitError's line begins with `docker: ` of itself, and so does naru's.
+  const text = program === "docker" ? failureLine(error, program) : explain(error, program);
+  throw new ExitError(code, `${text}${hint}`, { cause: error });
 }

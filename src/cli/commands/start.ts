@@ -1,3 +1,4 @@
+import type { EngineClient } from "../../sdk/mod.ts";
 import type { Command, Invocation } from "../command.ts";
 import { ExitError } from "../exit-error.ts";
 import { bool, text } from "../flags/flag.ts";
@@ -24,9 +25,12 @@ export const startCommand: Command = {
       if (values.has(name)) throw new ExitError(1, `--${name} is not supported by this client`);
     }
     if (values.bool("attach") || values.bool("interactive")) return await startAttached(invocation);
-    return await forEachName(invocation.context, invocation.args, async (engine, name) => {
+    const start = async (engine: EngineClient, name: string): Promise<string> => {
       await engine.containers.start(name);
       return name;
+    };
+    return await forEachName(invocation.context, invocation.args, start, {
+      dockerSummary: "failed to start containers",
     });
   },
 };

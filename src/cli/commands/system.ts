@@ -1,12 +1,10 @@
-import type { EventLine, VersionAnswer } from "../../sdk/mod.ts";
+import type { VersionAnswer } from "../../sdk/mod.ts";
 import type { Command } from "../command.ts";
-import { explain } from "../explain.ts";
-import { list, text } from "../flags/flag.ts";
-import { parseFilters } from "../output/filter-flag.ts";
+import { failureLine } from "../explain.ts";
+import { text } from "../flags/flag.ts";
 import { formatBinarySize } from "../output/human.ts";
 import { compileTemplate } from "../template/evaluate.ts";
 import { printed } from "../template/printf.ts";
-import { instantText } from "./logs.ts";
 import { NARU_VERSION } from "./version-line.ts";
 
 const CLIENT_API_VERSION = "1.56";
@@ -46,7 +44,7 @@ export const versionCommand: Command = {
       io.stdout.print(`${compileTemplate(source).apply(data)}\n`);
     } else io.stdout.print(versionText(client, server));
     if (failure === undefined) return 0;
-    io.stderr.print(`${context.program}: ${explain(failure, context.program)}\n`);
+    io.stderr.print(`${failureLine(failure, context.program)}\n`);
     return 1;
   },
 };
@@ -136,45 +134,4 @@ function infoText(info: Record<string, unknown>): string {
   add("Live Restore Enabled", info["LiveRestoreEnabled"]);
   for (const warning of (info["Warnings"] as string[] | null) ?? []) lines.push(warning);
   return `${lines.join("\n")}\n`;
-}
-
-export const eventsCommand: Command = {
-  path: "events",
-  usage: "",
-  summary: "Get real time events from the engine",
-  flags: [
-    list("filter", "f", "Filter output based on conditions provided", { value: "filter" }),
-    text("format", "", "Format output: 'json' or a Go template"),
-    text("since", "", "Show all events created since timestamp"),
-    text("until", "", "Stream events until this timestamp"),
-  ],
-  minArgs: 0,
-  maxArgs: 0,
-  examples: ["events --filter type=container", "events --since 10m --until 0s --format json"],
-  async run({ context, values }) {
-    const { io } = context;
-    const format = values.string("format");
-    const template =
-      format === "" ? undefined : compileTemplate(format === "json" ? "{{json .}}" : format);
-    const engine = await context.engine();
-    const events = await engine.system.events({
-      since: instantText(values.string("since"), io.nowMs()),
-      until: instantText(values.string("until"), io.nowMs()),
-      filters: parseFilters(values.list("filter")),
-    });
-    for await (const event of events) {
-      io.stdout.print(`${template?.apply(event) ?? eventText(event)}\n`);
-    }
-    return 0;
-  },
-};
-
-function eventText(event: EventLine): string {
-  const time = new Date(event.time * 1000).toISOString().slice(0, 19);
-  const nanoseconds = String(event.timeNano % 1e9).padStart(9, "0");
-  const attributes = Object.entries(event.Actor.Attributes ?? {})
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, value]) => `${key}=${value}`);
-  const tail = attributes.length > 0 ? ` (${attributes.join(", ")})` : "";
-  return `${time}.${nanoseconds}Z ${event.Type} ${event.Action} ${event.Actor.ID}${tail}`;
 }

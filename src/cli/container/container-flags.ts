@@ -1,3 +1,4 @@
+import { contentTrustFlag } from "../flags/content-trust.ts";
 import { bool, type Flag, grouped, int, list, text } from "../flags/flag.ts";
 
 const PROCESS: readonly Flag[] = grouped("Process", [
@@ -30,7 +31,7 @@ const IDENTITY: readonly Flag[] = grouped("Identity", [
     preset: "missing",
   }),
   bool("quiet", "q", "Suppress the pull output"),
-  bool("disable-content-trust", "", "Skip image verification", { hidden: true, preset: true }),
+  contentTrustFlag("Skip image verification"),
   bool("use-api-socket", "", "Bind mount the engine's API socket into the container"),
 ]);
 

@@ -1,5 +1,6 @@
 import type { Command } from "../command.ts";
 import type { Flag } from "./flag.ts";
+import { usageLine } from "./usage-line.ts";
 
 const WIDTH_DEFAULT = 100;
 const HELP_COLUMN_MAX = 40; // a longer flag gets its help on the next line
@@ -8,9 +9,7 @@ const HELP_COLUMN_MAX = 40; // a longer flag gets its help on the next line
 export function commandHelp(program: string, command: Command, columns?: number): string {
   const width = columns ?? WIDTH_DEFAULT;
   const flags = command.flags.filter((flag) => flag.hidden !== true);
-  const options = flags.length > 0 ? " [OPTIONS]" : "";
-  const usage = command.usage === "" ? "" : ` ${command.usage}`;
-  const parts = [`Usage:  ${program} ${command.path}${options}${usage}`, "", command.summary];
+  const parts = [usageLine(program, command), "", command.summary];
   for (const group of new Set(flags.map((flag) => flag.group ?? "Options"))) {
     const members = flags.filter((flag) => (flag.group ?? "Options") === group);
     members.sort((a, b) => (a.name < b.name ? -1 : 1));

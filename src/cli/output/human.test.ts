@@ -1,5 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { formatAgo, formatBinarySize, formatDuration, formatSize } from "./human.ts";
+import {
+  formatAgo,
+  formatBinarySize,
+  formatDuration,
+  formatLocalTime,
+  formatSize,
+} from "./human.ts";
 import { drawTable } from "./table.ts";
 
 const SECOND = 1000;
@@ -69,4 +75,21 @@ describe("tables", () => {
   test("a pipe gets everything", () => {
     expect(drawTable([["x".repeat(500)]])).toHaveLength(501);
   });
+});
+
+test("instants are local, with all digits", () => {
+  const zone = process.env["TZ"];
+  try {
+    for (const [name, wanted] of [
+      ["UTC", "2026-11-20T23:33:04.038501207Z"],
+      ["Asia/Seoul", "2026-11-21T08:33:04.038501207+09:00"],
+      ["America/St_Johns", "2026-11-20T20:03:04.038501207-03:30"],
+    ] as const) {
+      process.env["TZ"] = name;
+      expect(formatLocalTime(1795217584038501207n)).toBe(wanted);
+    }
+  } finally {
+    if (zone === undefined) delete process.env["TZ"];
+    else process.env["TZ"] = zone;
+  }
 });

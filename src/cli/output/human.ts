@@ -1,3 +1,5 @@
+import { MINUTE_MS, MS_NS } from "../../base/mod.ts";
+
 const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
 
 /** `1.24MB`: decimal units and at most `digits` digits, as docker writes sizes. */
@@ -50,4 +52,20 @@ export function formatAgo(thenMs: number, nowMs: number): string {
 /** `2026-01-31 23:59:59 +0000 UTC`, Go's default form, in UTC. */
 export function formatGoTime(thenMs: number): string {
   return `${new Date(thenMs).toISOString().slice(0, 19).replace("T", " ")} +0000 UTC`;
+}
+
+/** An instant in the time zone of this machine: RFC 3339 with all nine digits, as docker prints it. */
+export function formatLocalTime(unixNs: bigint): string {
+  const at = new Date(Number(unixNs / MS_NS));
+  const offsetMinutes = -at.getTimezoneOffset();
+  const local = new Date(at.getTime() + offsetMinutes * MINUTE_MS).toISOString().slice(0, 19);
+  const digits = (unixNs % 1_000_000_000n).toString().padStart(9, "0");
+  return `${local}.${digits}${zoneText(offsetMinutes)}`;
+}
+
+function zoneText(offsetMinutes: number): string {
+  if (offsetMinutes === 0) return "Z";
+  const pad = (part: number): string => String(part).padStart(2, "0");
+  const minutes = Math.abs(offsetMinutes);
+  return `${offsetMinutes < 0 ? "-" : "+"}${pad(Math.floor(minutes / 60))}:${pad(minutes % 60)}`;
 }

@@ -30,10 +30,17 @@ function isNothing(value: unknown): boolean {
 
 /** Go's encoding/json, which escapes what HTML would read as markup. */
 function json(value: unknown): string {
-  const plain = JSON.stringify(value) ?? "null";
+  const plain = JSON.stringify(value, wholeNumber) ?? "null";
   return plain.replace(/[<>&\u2028\u2029]/g, (char) => {
     return `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
   });
+}
+
+// Not in the compiler's library yet.
+const exact = JSON as unknown as { rawJSON(text: string): unknown };
+
+function wholeNumber(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? exact.rawJSON(value.toString()) : value;
 }
 
 function index(value: unknown, keys: readonly unknown[]): unknown {
