@@ -44,6 +44,19 @@ async function boot(): Promise<VmResult> {
   return await runInVm(guestScript(), VM_LIMIT_MS);
 }
 
+test("a torn report, a failure and a skipped test are no pass", () => {
+  const passed = '<testcase name="a &lt;b&gt;" time="1" />';
+  const failed = '<testcase name="c" time="1">\n<failure type="AssertionError" />\n</testcase>';
+  const skipped = '<testcase name="d" time="0">\n<skipped />\n</testcase>';
+  const whole = `<testsuites>${passed}${failed}${skipped}</testsuites>`;
+  expect(readTestCases(whole)).toEqual([
+    { name: "a <b>", outcome: "passed" },
+    { name: "c", outcome: "failed" },
+    { name: "d", outcome: "skipped" },
+  ]);
+  expect(readTestCases(whole.slice(0, -5))).toEqual([]);
+});
+
 if (obstacle !== undefined) {
   console.log(`SKIPPED the virtual machine: ${obstacle}`);
   test.skip(`the engine under cgroup v2: ${obstacle}`, () => undefined);
