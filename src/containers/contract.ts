@@ -11,6 +11,7 @@ import type {
   ExecInspect,
   VolumeWithUsage,
 } from "../spec/mod.ts";
+import type { ContainerFiles } from "./files-contract.ts";
 
 /** What of the daemon's configuration the lifecycle needs. Read at use, so that a reload counts. */
 export interface ContainerDefaults {
@@ -133,6 +134,9 @@ export interface ContainerService {
   isTty(ref: string): boolean;
   counts(): ContainerCounts;
   usersOfImage(id: Digest): readonly { containerId: string; running: boolean }[];
+
+  /** Copying, exporting, committing. */
+  readonly files: ContainerFiles;
 
   execCreate(ref: string, body: ExecCreateBody): Promise<string>;
   /** Throws not_found (`No such exec instance: id`), conflict when already started or the container does not run. */

@@ -1,5 +1,6 @@
 export type * from "./contract.ts";
 export { CRASH_POINTS, type CrashPoint } from "./crash-point.ts";
+export type * from "./files-contract.ts";
 export type { ContainerRecord } from "./record.ts";
 export { createContainerService } from "./service.ts";
 export type { TerminalDriver } from "./terminals.ts";

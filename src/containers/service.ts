@@ -4,12 +4,14 @@ import { errorMessage, KeyedQueue, NaruError } from "../base/mod.ts";
 import { DEFAULT_SECCOMP_PROFILE } from "../runtime/mod.ts";
 import { afterRun } from "./after-run.ts";
 import { attachContainer } from "./attach.ts";
+import { commitContainer } from "./commit.ts";
 import { ContainerTable } from "./container-table.ts";
 import type { ContainerListOptions, ContainerService, StopOptions } from "./contract.ts";
 import { createContainer } from "./create.ts";
 import { createExec, inspectExec, type RunningExecs, resizeExec, startExec } from "./exec.ts";
 import { layersSizeBytes, volumesWithUsage } from "./disk-usage.ts";
 import { ExecTable } from "./exec-table.ts";
+import { fileOperations } from "./files.ts";
 import { HealthChecks } from "./health.ts";
 import { compileListFilters, compilePruneFilters, type Filters } from "./list-filter.ts";
 import { checkLogStreams, readLogs, rotateRegularly } from "./logs.ts";
@@ -83,9 +85,14 @@ class Service implements ContainerService {
   readonly #room: Room;
   readonly #running: RunningExecs = new Map();
   readonly #stopRotation: () => void;
+  readonly files: ContainerService["files"];
 
   constructor(room: Room) {
     this.#room = room;
+    this.files = {
+      ...fileOperations(room),
+      commit: (ref, request, signal) => commitContainer(room, ref, request, signal),
+    };
     this.#stopRotation = rotateRegularly(room);
   }
 

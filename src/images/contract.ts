@@ -36,6 +36,10 @@ export interface ImageService {
   load(source: ByteStream, options: ImageLoadOptions): AsyncIterable<ProgressMessage>;
   /** `images/create?fromSrc`: one root file system as an image. */
   import(source: ByteStream, options: ImageImportOptions): AsyncIterable<ProgressMessage>;
+  /** An image of `parent` with one more layer, which `layer` brings as a plain tar. Durable when resolved. */
+  commit(parent: Digest, layer: ByteStream, options: ImageCommitOptions): Promise<Digest>;
+  /** One archive of images: a docker-archive and an OCI layout. Throws not_found before the stream. */
+  save(names: readonly string[]): Promise<ByteStream>;
   list(options: ImageListOptions): Promise<ImageSummary[]>;
   inspect(name: string): Promise<ImageInspect>;
   history(name: string): Promise<HistoryItem[]>;
@@ -64,6 +68,19 @@ export interface ImageImportOptions {
   readonly changes: readonly string[];
   /** `os[/arch[/variant]]` or empty for the host's. */
   readonly platform: string;
+  readonly signal: AbortSignal;
+}
+
+export interface ImageCommitOptions {
+  /** What containers of the image start with. */
+  readonly config: ContainerConfig;
+  readonly author: string;
+  readonly comment: string;
+  /** The command that made the layer, for the history. */
+  readonly createdBy: string;
+  /** "" for an image without a name. */
+  readonly repo: string;
+  readonly tag: string;
   readonly signal: AbortSignal;
 }
 

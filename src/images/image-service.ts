@@ -27,7 +27,9 @@ import type {
 import type { BlobStore, ByteStream, LayerStore, Metadata } from "../storage/mod.ts";
 import { readArchive } from "./archive.ts";
 import { planArchive } from "./archive-plan.ts";
+import { commitReference, planCommit } from "./commit.ts";
 import type {
+  ImageCommitOptions,
   ImageImportOptions,
   ImageListOptions,
   ImageLoadOptions,
@@ -44,6 +46,7 @@ import { type LeaseGroup, Leases } from "./leases.ts";
 import { listImages } from "./list.ts";
 import { type Emit, withProgress } from "./progress.ts";
 import { planRemoval } from "./remove.ts";
+import { chooseImages, leased, planSave, writeSave } from "./save.ts";
 import {
   chainIdOfImage,
   containerConfigOf,
@@ -170,6 +173,38 @@ class StoredImageService implements ImageService {
         emit({ status: plan.id });
       });
     }, options.signal);
+  }
+
+  async commit(parent: Digest, layer: ByteStream, options: ImageCommitOptions): Promise<Digest> {
+    commitReference(options.repo, options.tag);
+    const row = this.#table.image(parent);
+    if (row === undefined) throw new NaruError("not_found", `No such image: ${parent}`);
+    let made = parent;
+    await this.#ingesting(async (leases) => {
+      const input = this.#installInput(leases, options.signal, undefined);
+      const chainId = chainIdOfImage(row.config);
+      const plan = await planCommit(layer, { row, chainId }, options, input);
+      await installImage(plan, input);
+      made = plan.id;
+      for (const reference of plan.references) {
+        this.#publish("tag", plan.id, formatFamiliar(reference));
+      }
+    });
+    return made;
+  }
+
+  async save(names: readonly string[]): Promise<ByteStream> {
+    const chosen = chooseImages(this.#table, names);
+    const leases = chosen.map(({ id }) => this.lease(id));
+    const { blobs } = this.#options;
+    try {
+      const plan = await planSave(chosen, blobs);
+      for (const { id } of chosen) this.#publish("save", id);
+      return leased(writeSave(plan, blobs), leases);
+    } catch (error) {
+      for (const lease of leases) lease[Symbol.dispose]();
+      throw error;
+    }
   }
 
   #installInput(leases: LeaseGroup, signal: AbortSignal, emit: Emit | undefined): InstallInput {

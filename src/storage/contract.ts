@@ -86,13 +86,24 @@ export interface LayerStore {
   removeWritable(id: string): Promise<void>;
   /** The directory that holds what the container wrote (overlay's upper). */
   writableDir(id: string): string;
+  /** What `mount` would put together, the top lower one first. Throws not_found. */
+  overlayDirs(id: string): OverlayDirs;
   /** Bytes that the container wrote. */
   writableSizeBytes(id: string): Promise<number>;
   writables(): Promise<string[]>;
+  /** The directories of a chain, the top one first, to be mounted read-only. Throws not_found. */
+  lowerDirs(chainId: Digest): readonly string[];
   /** What an inspect shows as GraphDriver.Data: LowerDir, UpperDir, WorkDir, MergedDir. */
   describe(id: string, target: string): Record<string, string>;
   /** `overlay2` as clients know it. */
   readonly driverName: string;
+}
+
+/** Directories of the host. */
+export interface OverlayDirs {
+  readonly lower: readonly string[];
+  readonly upper: string;
+  readonly work: string;
 }
 
 export interface LayerApplyOptions {

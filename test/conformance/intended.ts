@@ -309,6 +309,31 @@ const LIMITS: readonly Intended[] = [
   },
 ];
 
+const ARCHIVES: readonly Intended[] = [
+  {
+    why: "what the client got wrong is 400 and what may not be written 403, as the contract says",
+    case: /^archive(-read-only)?$/,
+    path: /^status$/,
+    docker: /^500$/,
+    naru: /^40[03]$/,
+  },
+  {
+    why: "a path of the host is nobody's business; damage is told in the reader's words",
+    case: /^archive$/,
+    path: /^json\.message$/,
+    docker: /^"(lstat <data-root>|Error processing tar file)/,
+    naru: /^"(lstat \/etc\/passwd\/x: not a directory|invalid tar archive: .*)"$/,
+  },
+  {
+    why: "what is left of a refused upload is read and dropped, so that the client sees the answer",
+    case: /^archive(-read-only)?$/,
+    step: /^PUT /,
+    path: /^headers\.Connection$/,
+    docker: /^"close"$/,
+    naru: /^absent$/,
+  },
+];
+
 export const INTENDED: readonly Intended[] = [
   ...PROTOCOL,
   ...FACTS,
@@ -317,4 +342,5 @@ export const INTENDED: readonly Intended[] = [
   ...EXEC,
   ...REFUSALS,
   ...LIMITS,
+  ...ARCHIVES,
 ];

@@ -3,12 +3,7 @@ import { type EngineRoute, plain } from "./handler.ts";
 
 /** Operations of the contract that naru does not have yet: what a person would call them. */
 const ABSENT: Readonly<Record<string, string>> = {
-  "GET /containers/{id}/changes": "listing the changes of a container",
-  "GET /containers/{id}/export": "exporting a container",
   "GET /containers/{id}/attach/ws": "attaching over a web socket",
-  "GET /containers/{id}/archive": "copying from a container",
-  "HEAD /containers/{id}/archive": "copying from a container",
-  "PUT /containers/{id}/archive": "copying to a container",
   "GET /containers/{id}/checkpoints": "checkpoints",
   "POST /containers/{id}/checkpoints": "checkpoints",
   "POST /build": "building images",
@@ -16,12 +11,9 @@ const ABSENT: Readonly<Record<string, string>> = {
   "POST /build/cancel": "building images",
   "POST /session": "building images",
   "POST /grpc": "building images",
-  "POST /commit": "committing a container",
   "GET /images/{name}/attestations": "attestations of an image",
   "POST /images/{name}/push": "pushing images",
   "GET /images/search": "searching images",
-  "GET /images/{name}/get": "saving images",
-  "GET /images/get": "saving images",
   "GET /distribution/{name}/json": "asking a registry for an image",
   "POST /auth": "logging in to a registry",
   "GET /volumes": "volumes",

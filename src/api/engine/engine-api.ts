@@ -10,6 +10,7 @@ import {
   parseApiVersion,
   splitVersion,
 } from "./api-version.ts";
+import { ARCHIVE_ROUTES } from "./archive-routes.ts";
 import { ATTACH_ROUTES } from "./attach-routes.ts";
 import { Call } from "./call.ts";
 import { CONTAINER_ROUTES } from "./container-routes.ts";
@@ -43,6 +44,7 @@ const ROUTES = [
   ...ATTACH_ROUTES,
   ...DISK_USAGE_ROUTES,
   ...IMAGE_ROUTES,
+  ...ARCHIVE_ROUTES,
   ...NETWORK_ROUTES,
   ...ABSENT_ROUTES,
 ];

@@ -17,6 +17,7 @@ import type {
   LayerApplyOptions,
   LayerStore,
   Metadata,
+  OverlayDirs,
   WorkQueue,
 } from "../contract.ts";
 import { UnpackPool } from "./unpack-pool.ts";
@@ -314,6 +315,14 @@ class OverlayLayerStore implements LayerStore, LayerStoreControl {
 
   writableDir(id: string): string {
     return this.#writables.upperDir(id);
+  }
+
+  overlayDirs(id: string): OverlayDirs {
+    return this.#writables.overlayDirs(id);
+  }
+
+  lowerDirs(chainId: Digest): readonly string[] {
+    return this.#chainDirs(chainId);
   }
 
   writableSizeBytes(id: string): Promise<number> {

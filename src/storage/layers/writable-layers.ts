@@ -14,6 +14,8 @@ import {
   umountDetached,
 } from "../../linux/mod.ts";
 
+import type { OverlayDirs } from "../contract.ts";
+
 export interface WritableLayersOptions {
   /** One folder per writable layer. */
   readonly folder: string;
@@ -118,6 +120,11 @@ export class WritableLayers {
 
   async list(): Promise<string[]> {
     return readdir(this.folder);
+  }
+
+  overlayDirs(id: string): OverlayDirs {
+    const dir = this.#dir(id);
+    return { lower: this.#lower(id), upper: join(dir, UPPER), work: join(dir, WORK) };
   }
 
   describe(id: string, target: string): Record<string, string> {
