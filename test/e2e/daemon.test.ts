@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { cli, cliOk, privileged } from "../harness/cli.ts";
@@ -341,6 +341,17 @@ describe.skipIf(!privileged())("a daemon that runs", () => {
       expect(ended.exitCode).toBe(1);
       expect(ended.stderr).toContain('group: no group "no-such-group"');
     });
+  });
+
+  its("without root it says so, and still checks a configuration", async () => {
+    const copy = join(folder, "naru"); // in a folder that others may read
+    await copyFile(join(ROOT, "dist/naru"), copy);
+    await chmod(folder, 0o755);
+    const nobody = ["setpriv", "--reuid", "65534", "--clear-groups", copy, "daemon"];
+    const ended = await daemonEnds(["--data-root", join(folder, "d6")], nobody);
+    expect(ended.exitCode).toBe(1);
+    expect(ended.stderr).toContain("the engine needs root");
+    expect((await daemonEnds(["--validate"], nobody)).exitCode).toBe(0);
   });
 
   its("labels and the debug flag are seen in info", async () => {
