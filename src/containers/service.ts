@@ -8,8 +8,8 @@ import { commitContainer } from "./commit.ts";
 import { ContainerTable } from "./container-table.ts";
 import type { ContainerListOptions, ContainerService, StopOptions } from "./contract.ts";
 import { createContainer } from "./create.ts";
-import { createExec, inspectExec, type RunningExecs, resizeExec, startExec } from "./exec.ts";
 import { layersSizeBytes, volumesWithUsage } from "./disk-usage.ts";
+import { createExec, inspectExec, type RunningExecs, resizeExec, startExec } from "./exec.ts";
 import { ExecTable } from "./exec-table.ts";
 import { fileOperations } from "./files.ts";
 import { HealthChecks } from "./health.ts";
@@ -256,10 +256,6 @@ class Service implements ContainerService {
         summaryOf(
           this.#room,
           record,
-  layersSizeBytes: ContainerService["layersSizeBytes"] = () => layersSizeBytes(this.#room);
-
-  volumesWithUsage: ContainerService["volumesWithUsage"] = () => volumesWithUsage(this.#room);
-
           nowNs,
           options.size ? await sizeOf(this.#room, record) : undefined,
         ),
@@ -274,6 +270,10 @@ class Service implements ContainerService {
 
   update: ContainerService["update"] = (ref, body) =>
     this.#write(ref, (id) => updateContainer(this.#room, id, body));
+
+  layersSizeBytes: ContainerService["layersSizeBytes"] = () => layersSizeBytes(this.#room);
+
+  volumesWithUsage: ContainerService["volumesWithUsage"] = () => volumesWithUsage(this.#room);
 
   isTty: ContainerService["isTty"] = (ref) => this.#find(ref).config.Tty;
 
