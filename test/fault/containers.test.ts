@@ -6,8 +6,10 @@ import { CRASH_POINTS, type CrashPoint } from "../../src/containers/mod.ts";
 import { listMounts, mountsBelow, umountDetached } from "../../src/linux/mod.ts";
 import type { ContainerInspect } from "../../src/spec/mod.ts";
 import { execBody } from "../fakes/bodies.ts";
+import { removeCgroups } from "../harness/cgroups.ts";
 import {
   Collector,
+  cgroupParentOf,
   destroyEngine,
   type EngineRoots,
   newRoots,
@@ -24,7 +26,9 @@ afterAll(async () => {
   for (const place of unfinished) {
     await startEngine(place).then(destroyEngine, () => undefined);
   }
-  for (const { dir } of roots) {
+  for (const place of roots) {
+    const { dir } = place;
+    removeCgroups(cgroupParentOf(place));
     for (const entry of mountsBelow(dir, listMounts())) umountDetached(entry.target);
     rmSync(dir, { recursive: true, force: true });
   }

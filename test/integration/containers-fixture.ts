@@ -30,6 +30,7 @@ import {
 } from "../../src/storage/mod.ts";
 import { createVolumeStore } from "../../src/volumes/mod.ts";
 import { emptyConfig } from "../fakes/bodies.ts";
+import { removeCgroups } from "../harness/cgroups.ts";
 
 const APPLETS =
   "sh true false cat echo sleep seq printf ls id env stty head yes dd kill mount mkdir hostname date wc tee test rm touch ps ip pwd stat free nslookup ping".split(
@@ -161,6 +162,11 @@ function makeNetwork(
   });
 }
 
+/** The group at the top of a hierarchy that holds the containers of an engine. */
+export function cgroupParentOf(roots: EngineRoots): string {
+  return `naru-${roots.shortId}`;
+}
+
 /** Everything of this engine, for the end of a test file. */
 export async function destroyEngine(engine: TestEngine): Promise<void> {
   const all = await engine.service.list({ all: true, limit: 0, size: false, filters: new Map() });
@@ -168,6 +174,7 @@ export async function destroyEngine(engine: TestEngine): Promise<void> {
   await engine.work.idle();
   await engine.network.teardown();
   await engine.close();
+  removeCgroups(cgroupParentOf(engine.roots));
   for (const entry of mountsBelow(engine.roots.dir, listMounts())) umountDetached(entry.target);
   rmSync(engine.roots.dir, { recursive: true, force: true });
 }
@@ -188,7 +195,7 @@ export function testDefaults(roots: EngineRoots, runtime: "crun" | "runc"): Cont
       ["crun", { path: "/usr/bin/crun", args: [] }],
       ["runc", { path: "/usr/sbin/runc", args: [] }],
     ]),
-    cgroupParent: `/naru-${roots.shortId}`,
+    cgroupParent: `/${cgroupParentOf(roots)}`,
     cgroupDriver: "cgroupfs",
     ulimits: [],
     init: false,

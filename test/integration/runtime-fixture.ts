@@ -22,6 +22,7 @@ import {
   type StdioClient,
   type StdioHub,
 } from "../../src/runtime/mod.ts";
+import { removeCgroups } from "../harness/cgroups.ts";
 
 export const CRUN: RuntimeChoice = { name: "crun", path: "/usr/bin/crun", args: [] };
 export const RUNC: RuntimeChoice = { name: "runc", path: "/usr/sbin/runc", args: [] };
@@ -139,7 +140,7 @@ export async function openBench(options: { seccompCache?: boolean } = {}): Promi
       }
       await monitor.close();
       rmSync(dir, { recursive: true, force: true });
-      await removeCgroups(cgroupParent);
+      removeCgroups(cgroupParent.slice(1));
     },
   };
 }
@@ -249,20 +250,4 @@ async function startRun(given: {
   wanted.before?.(run);
   await monitor.start(id, runtime);
   return run;
-}
-
-async function removeCgroups(parent: string): Promise<void> {
-  const { stdout } = Bun.spawnSync([
-    "find",
-    "/sys/fs/cgroup",
-    "-depth",
-    "-type",
-    "d",
-    "-name",
-    parent.slice(1),
-  ]);
-  for (const path of stdout.toString().trim().split("\n")) {
-    if (path !== "")
-      Bun.spawnSync(["find", path, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"]);
-  }
 }
