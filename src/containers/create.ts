@@ -48,7 +48,8 @@ export async function createContainer(
   checkPlatform(image, options.platform);
   const planned = planMounts(config, host, (ref) => findOther(room, ref).mounts);
   for (const one of planned) if (one.type === "bind") await checkBind(one);
-  const { mounts, volumes } = nameVolumes(room, planned);
+  const { mounts: named, volumes } = nameVolumes(room, planned);
+  const mounts = named.map((one) => (one.type === "image" ? withImage(room, one) : one));
   const name =
     options.name === ""
       ? randomName((text) => room.table.isNameTaken(text))
@@ -246,6 +247,17 @@ async function checkBind(one: RecordedMount): Promise<void> {
   if (one.origin === "mounts") await ensureBindSource(one);
 }
 
+/** Throws invalid_argument: 404 at create would mean the container's own image, which clients pull. */
+function withImage(room: Room, one: RecordedMount): RecordedMount {
+  if (one.image !== undefined) return one; // of volumes-from
+  const found = room.options.images.find(one.source);
+  if (found === undefined) {
+    const message = `invalid mount config for type "image": No such image: ${one.source}`;
+    throw new NaruError("invalid_argument", message, { field: "Mounts" });
+  }
+  return { ...one, image: { id: found.id, chainId: found.chainId } };
+}
+
 function nameVolumes(
   room: Room,
   planned: readonly RecordedMount[],
@@ -256,8 +268,8 @@ function nameVolumes(
     const prepared =
       volumes.get(one.volumeName) ??
       (one.anonymous
-        ? room.options.volumes.prepareAnonymous()
-        : room.options.volumes.prepare(one.volumeName));
+        ? room.options.volumes.prepareAnonymous(one.labels)
+        : room.options.volumes.prepare(one.volumeName, one.labels));
     volumes.set(prepared.volume.name, prepared);
     return { ...one, volumeName: prepared.volume.name };
   });

@@ -8,6 +8,7 @@ import { endLog } from "./logs.ts";
 import { publishNetwork } from "./network-events.ts";
 import type { ContainerRecord } from "./record.ts";
 import { bundleDir, type LiveRun, pathsOf, publish, type Room, rootfsDir } from "./room.ts";
+import { unstage } from "./staged-mounts.ts";
 import type { ExitInfo } from "./state.ts";
 
 const NS_PER_S = 1_000_000_000n;
@@ -105,6 +106,7 @@ async function cleanUp(room: Room, id: string, live: LiveRun): Promise<void> {
 /** What a run has in the kernel and in the runtime: gone. Idempotent; every part is tried. */
 export async function undoRun(room: Room, id: string): Promise<void> {
   const record = room.table.must(id);
+  unstage(bundleDir(room, id));
   await room.options.monitor.delete(id, record.runtime).catch(complain(room, record, "runtime"));
   umountShm(room, record);
   const results = await Promise.allSettled([

@@ -116,6 +116,15 @@ export function mountView(
         RW: !one.readOnly,
         Propagation: one.propagation,
       };
+    case "image":
+      return {
+        Type: "image",
+        Source: one.source,
+        Destination: one.destination,
+        Mode: one.mode,
+        RW: false,
+        Propagation: "",
+      };
     case "tmpfs":
       return {
         Type: "tmpfs",

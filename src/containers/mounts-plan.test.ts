@@ -87,15 +87,23 @@ describe("mounts", () => {
     [{ Type: "bind", Source: "/x", Target: "b" }, "mount path must be absolute"],
     [{ Type: "bind", Source: "/x", Target: "/" }, "destination can't be '/'"],
     [{ Type: "tmpfs", Source: "/x", Target: "/b" }, "field Source must not be specified"],
-    [{ Type: "image", Source: "x", Target: "/b" }, "HostConfig.Mounts[0].Type"],
+    [{ Type: "npipe", Source: "x", Target: "/b" }, "HostConfig.Mounts[0].Type"],
+    [{ Type: "image", Target: "/b" }, "field Source must not be empty"],
     [{ Type: "odd", Source: "x", Target: "/b" }, "mount type unknown"],
-    [{ Type: "volume", Target: "/b", VolumeOptions: { Subpath: "x" } }, "Subpath"],
+    [{ Type: "volume", Target: "/b", VolumeOptions: { Subpath: "../x" } }, "relative path"],
+    [{ Type: "volume", Target: "/b", VolumeOptions: { Subpath: "/x" } }, "relative path"],
   ];
   for (const [mount, message] of bad) {
     test(`refuses ${JSON.stringify(mount)}`, () => {
       expect(() => plan({ Mounts: [mount as never] })).toThrow(message);
     });
   }
+});
+
+test("a volume's labels and a part of it are kept for its making and its mounting", () => {
+  const VolumeOptions = { Labels: { of: "tests" }, Subpath: "a//b/../c", NoCopy: true };
+  const [one] = plan({ Mounts: [{ Type: "volume", Target: "/v", VolumeOptions }] });
+  expect(one).toMatchObject({ labels: { of: "tests" }, subpath: "a/c", copyUp: false });
 });
 
 test("tmpfs options are checked", () => {

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { NaruError } from "../base/mod.ts";
-import type { ContainerConfig, HostConfig, Mount } from "../spec/mod.ts";
+import type { BindOptions, ContainerConfig, HostConfig, Mount } from "../spec/mod.ts";
 import type { RecordedMount } from "./record.ts";
 
 /** A mount before its volume is named; `volumeName` is "" for an anonymous volume. */
@@ -159,10 +159,11 @@ function parseMount(mount: Mount, index: number): PlannedMount {
     case "bind":
       return { ...common, ...bindPart(mount, fail) };
     case "volume":
-      return { ...common, ...volumePart(mount, index) };
+      return { ...common, ...volumePart(mount, index, fail) };
     case "tmpfs":
       return { ...common, ...tmpfsPart(mount, fail) };
     case "image":
+      return { ...common, ...imagePart(mount, fail) };
     case "npipe":
     case "cluster":
       throw unsupported(`HostConfig.Mounts[${index}].Type`, mount.Type);
@@ -190,10 +191,15 @@ function bindPart(mount: Mount, fail: (why: string) => NaruError): Partial<Plann
   if (options?.ReadOnlyForceRecursive === true && mount.ReadOnly !== true) {
     throw fail("mount source must be read-only to be recursively read-only");
   }
-  if (options?.ReadOnlyForceRecursive === true) {
-    throw unsupported("BindOptions.ReadOnlyForceRecursive", "true");
+  if (options?.ReadOnlyNonRecursive === true && mount.ReadOnly !== true) {
+    throw fail("mount source must be read-only to be non-recursively read-only");
   }
+  if (options?.ReadOnlyForceRecursive === true && options.ReadOnlyNonRecursive === true) {
+    throw fail("ReadOnlyForceRecursive and ReadOnlyNonRecursive are mutually exclusive");
+  }
+  const recursion = readOnlyRecursion(options ?? {});
   return {
+    ...(recursion === undefined ? {} : { readOnlyRecursion: recursion }),
     type: "bind",
     source: posix.resolve(source),
     propagation: propagation === "" ? "rprivate" : propagation,
@@ -204,7 +210,42 @@ function bindPart(mount: Mount, fail: (why: string) => NaruError): Partial<Plann
   };
 }
 
-function volumePart(mount: Mount, index: number): Partial<PlannedMount> {
+function readOnlyRecursion(options: BindOptions): "none" | "forced" | undefined {
+  if (options.ReadOnlyNonRecursive === true) return "none";
+  return options.ReadOnlyForceRecursive === true ? "forced" : undefined;
+}
+
+/** An image's files, always read-only: there is nowhere to write to. */
+function imagePart(mount: Mount, fail: (why: string) => NaruError): Partial<PlannedMount> {
+  const { Source: source = "" } = mount;
+  if (source === "") throw fail("field Source must not be empty");
+  if (mount.BindOptions) throw fail("field BindOptions must not be specified");
+  if (mount.VolumeOptions) throw fail("field VolumeOptions must not be specified");
+  if (mount.TmpfsOptions) throw fail("field TmpfsOptions must not be specified");
+  return {
+    type: "image",
+    source,
+    readOnly: true,
+    copyUp: false,
+    subpath: checkSubpath(mount.ImageOptions?.Subpath ?? "", fail),
+  };
+}
+
+/** Docker's rule; where links lead is the kernel's to check at the start. */
+function checkSubpath(subpath: string, fail: (why: string) => NaruError): string {
+  if (subpath === "") return "";
+  const clean = posix.normalize(subpath);
+  if (clean.startsWith("/") || clean === ".." || clean.startsWith("../")) {
+    throw fail("subpath must be a relative path within the volume");
+  }
+  return clean;
+}
+
+function volumePart(
+  mount: Mount,
+  index: number,
+  fail: (why: string) => NaruError,
+): Partial<PlannedMount> {
   const { Source: source = "", VolumeOptions: options } = mount;
   const field = `HostConfig.Mounts[${index}].VolumeOptions`;
   const driver = options?.DriverConfig?.Name ?? "";
@@ -212,10 +253,10 @@ function volumePart(mount: Mount, index: number): Partial<PlannedMount> {
   if (Object.keys(options?.DriverConfig?.Options ?? {}).length > 0) {
     throw unsupported(`${field}.DriverConfig.Options`, "driver options");
   }
-  if ((options?.Subpath ?? "") !== "")
-    throw unsupported(`${field}.Subpath`, options?.Subpath ?? "");
-  if (Object.keys(options?.Labels ?? {}).length > 0) throw unsupported(`${field}.Labels`, "labels");
+  const subpath = checkSubpath(options?.Subpath ?? "", fail);
   return {
+    ...(subpath === "" ? {} : { subpath }),
+    ...(options?.Labels ? { labels: options.Labels } : {}),
     type: "volume",
     volumeName: source,
     anonymous: source === "",

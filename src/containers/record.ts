@@ -6,8 +6,8 @@ import type { ContainerLifeState } from "./state.ts";
 
 /** A mount that was decided at create; the same at every start. */
 export interface RecordedMount {
-  readonly type: "bind" | "volume" | "tmpfs";
-  /** Host directory or file of a bind, "" otherwise. */
+  readonly type: "bind" | "volume" | "tmpfs" | "image";
+  /** Host directory or file of a bind, the image as it was asked for, "" otherwise. */
   readonly source: string;
   /** Name of a volume, "" otherwise. */
   readonly volumeName: string;
@@ -23,6 +23,17 @@ export interface RecordedMount {
   readonly options: readonly string[];
   /** A bind does not carry the mounts beneath its source. */
   readonly nonRecursive: boolean;
+  /**
+   * Of a read-only mount: `none` leaves what is mounted beneath it alone, `forced` refuses where
+   * that cannot be read-only too. Absent: read-only too where the kernel can, as Docker does.
+   */
+  readonly readOnlyRecursion?: "none" | "forced";
+  /** What of a volume or an image is mounted; absent or "": all. */
+  readonly subpath?: string;
+  /** Of a volume that is made for this container. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Of type `image`: the tag may move on, the container keeps its image. */
+  readonly image?: { readonly id: Digest; readonly chainId: Digest | null };
   /** Made for this container without a name: `rm -v` takes it away. */
   readonly anonymous: boolean;
   /** From `Tmpfs` or `Binds`, which an inspect shows differently from `Mounts`. */

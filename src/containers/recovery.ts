@@ -13,6 +13,7 @@ import { removeContainer } from "./remove.ts";
 import { armRestart, scheduleRestart } from "./restart.ts";
 import { startsWithEngine } from "./restart-policy.ts";
 import { bundleDir, containerDir, execDir, pathsOf, type Room, stdinMode } from "./room.ts";
+import { unstage } from "./staged-mounts.ts";
 import { startContainer } from "./start.ts";
 import { finishUpdate } from "./update.ts";
 
@@ -118,6 +119,7 @@ async function endedWithoutRecord(room: Room, record: ContainerRecord, why: stri
 /** The container runs: connect to it again and wait for its end. */
 async function adopt(room: Room, record: ContainerRecord, handle: MonitorHandle): Promise<void> {
   const { id } = record;
+  unstage(bundleDir(room, id));
   const log = await openLog(room, record);
   log?.resumed();
   const dir = bundleDir(room, id);
@@ -207,6 +209,7 @@ async function sweepBundles(room: Room, running: ReadonlySet<string>): Promise<v
     if (running.has(name)) continue;
     const dir = bundleDir(room, name);
     umountDetached(join(dir, "shm"));
+    unstage(dir);
     await room.options.layers.unmount(join(dir, "rootfs"));
     await rm(dir, { recursive: true, force: true });
   }

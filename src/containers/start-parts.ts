@@ -8,6 +8,7 @@ import { inMountOrder } from "./mounts-plan.ts";
 import type { ContainerRecord, RecordedMount } from "./record.ts";
 import { bundleDir, type Room } from "./room.ts";
 import { withDirectoryInRoot } from "./rootfs.ts";
+import { stageAlone, stageImage, stageSubpath } from "./staged-mounts.ts";
 
 /** How the container is on the network; `NetworkDisabled` is Docker's older way to say none. */
 export function networkModeOf(room: Room, record: ContainerRecord): NetworkMode {
@@ -203,11 +204,18 @@ export async function realiseMounts(
   rootfs: string,
 ): Promise<SpecMount[]> {
   const mounts: SpecMount[] = [];
-  for (const one of inMountOrder(record.mounts)) mounts.push(await realiseMount(room, one, rootfs));
+  for (const [index, one] of inMountOrder(record.mounts).entries()) {
+    mounts.push(await realiseMount(room, one, { rootfs, id: record.id, name: String(index) }));
+  }
   return mounts;
 }
 
-async function realiseMount(room: Room, one: RecordedMount, rootfs: string): Promise<SpecMount> {
+async function realiseMount(
+  room: Room,
+  one: RecordedMount,
+  place: { readonly rootfs: string; readonly id: string; readonly name: string },
+): Promise<SpecMount> {
+  const { rootfs } = place;
   switch (one.type) {
     case "tmpfs": {
       const options =
@@ -217,21 +225,56 @@ async function realiseMount(room: Room, one: RecordedMount, rootfs: string): Pro
     case "volume": {
       const source = await room.options.volumes.materialise(one.volumeName);
       if (one.copyUp) await fillVolume(room, one, rootfs);
-      return bindOf(one, source);
+      return bindOf(room, one, subpathOf(room, one, { ...place, root: source }));
+    }
+    case "image": {
+      const chainId = one.image?.chainId ?? null;
+      const source = await stageImage(room, place.id, { chainId, name: `${place.name}-image` });
+      return bindOf(room, one, subpathOf(room, one, { ...place, root: source }));
     }
     case "bind":
       await ensureBindSource(one);
-      return bindOf(one, one.source);
+      return bindOf(
+        room,
+        one,
+        one.nonRecursive
+          ? stageAlone(room, place.id, { source: one.source, name: place.name })
+          : one.source,
+      );
   }
 }
 
-function bindOf(one: RecordedMount, source: string): SpecMount {
+function subpathOf(
+  room: Room,
+  one: RecordedMount,
+  place: { readonly id: string; readonly name: string; readonly root: string },
+): string {
+  const subpath = one.subpath ?? "";
+  if (subpath === "") return place.root;
+  return stageSubpath(room, place.id, { ...place, subpath });
+}
+
+/** mount_setattr(2), by which the runtimes make what is mounted beneath read-only: Linux 5.12. */
+function canRecurse(room: Room): boolean {
+  const [major = 0, minor = 0] = room.options.host.kernelRelease.split(".").map(Number.parseFloat);
+  return major > 5 || (major === 5 && minor >= 12);
+}
+
+function bindOf(room: Room, one: RecordedMount, source: string): SpecMount {
+  const recursive = one.readOnlyRecursion !== "none" && !one.nonRecursive && canRecurse(room);
+  if (one.readOnlyRecursion === "forced" && !recursive) {
+    throw new NaruError(
+      "unsupported",
+      `BindOptions.ReadOnlyForceRecursive: this kernel (${room.options.host.kernelRelease}) cannot make a mount recursively read-only, or the mount is not recursive`,
+      { field: "BindOptions" },
+    );
+  }
   return {
     kind: "bind",
     source,
     destination: one.destination,
     recursive: !one.nonRecursive,
-    readOnly: one.readOnly ? "top" : "no",
+    readOnly: one.readOnly ? (recursive ? "recursive" : "top") : "no",
     propagation: one.propagation,
   };
 }

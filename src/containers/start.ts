@@ -20,6 +20,7 @@ import {
 } from "./room.ts";
 import { makeDirectoryInRoot, readInRoot } from "./rootfs.ts";
 import { planSpecInput } from "./spec-input.ts";
+import { unstage } from "./staged-mounts.ts";
 import {
   attachNetwork,
   etcMounts,
@@ -97,6 +98,7 @@ async function launch(room: Room, id: string, intent: Promise<ContainerRecord>):
     stdin: stdinMode(record),
   });
   crashPoint("start.after-create");
+  unstage(paths.bundleDir);
   const hub = await room.options.terminals.connectStdio(paths.bundleDir, {
     terminal: record.config.Tty,
     stdin: stdinMode(record),

@@ -23,7 +23,7 @@ export interface VolumeStore {
   all(): Iterable<Volume>;
   /** Makes the row of a volume, to be committed with its container; then call `adopt`. Throws invalid_argument. */
   prepare(name: string, labels?: Readonly<Record<string, string>>): PreparedVolume;
-  prepareAnonymous(): PreparedVolume;
+  prepareAnonymous(labels?: Readonly<Record<string, string>>): PreparedVolume;
   adopt(prepared: readonly PreparedVolume[]): void;
   /** The directory that is mounted, whether it exists or not. */
   dataDir(name: string): string;

@@ -51,7 +51,7 @@ export function createVolumeStore(options: VolumeStoreOptions): VolumeStore {
       if (existing !== undefined) return { volume: existing, change: undefined };
       return make(name, { anonymous: false, labels });
     },
-    prepareAnonymous: () => make(newId(), { anonymous: true, labels: {} }),
+    prepareAnonymous: (labels = {}) => make(newId(), { anonymous: true, labels }),
     adopt(prepared) {
       for (const { volume } of prepared) volumes.set(volume.name, volume);
     },
