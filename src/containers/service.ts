@@ -290,7 +290,8 @@ class Service implements ContainerService {
   usersOfImage: ContainerService["usersOfImage"] = (id) => {
     const users: { containerId: string; running: boolean }[] = [];
     for (const record of this.#room.table.all()) {
-      if (record.imageId !== id) continue;
+      const mounted = record.mounts.some(({ image }) => image?.id === id);
+      if (record.imageId !== id && !mounted) continue;
       users.push({ containerId: record.id, running: isRunning(record.state) });
     }
     return users;
