@@ -25,8 +25,10 @@ mount -t mqueue mqueue /new/dev/mqueue
 mount -t tmpfs tmpfs /new/run
 mkdir -p /new/run/lock
 mount -t tmpfs -o mode=1777 tmpfs /new/tmp
-mkdir /new/tmp/naru-test-cache
-mount --bind /host/tmp/naru-test-cache /new/tmp/naru-test-cache
+while read -r folder; do # they may lie below what was mounted over
+  mkdir -p "/new$folder"
+  mount --bind "/host$folder" "/new$folder"
+done < /shared.list
 mount -t securityfs none /new/sys/kernel/security 2>/dev/null
 mount -t bpf none /new/sys/fs/bpf 2>/dev/null
 

@@ -4,7 +4,9 @@ import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { runOrThrow } from "../../scripts/program.ts";
 
-const CACHE = "/tmp/naru-test-cache/vm";
+/** What tests keep from run to run. */
+export const TEST_CACHE: string = "/tmp/naru-test-cache";
+const CACHE: string = join(TEST_CACHE, "vm");
 const APT_LIMIT_MS = 120_000; // 70 MB from a slow mirror
 const UNPACK_LIMIT_MS = 60_000; // 400 MB of modules on a busy disk
 

@@ -3,7 +3,8 @@ import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:f
 import { basename, join } from "node:path";
 import { BUSYBOX } from "../../scripts/base-image.ts";
 import { runOrThrow, runProgram } from "../../scripts/program.ts";
-import { debianKernel, type VmKernel } from "./kernel.ts";
+import { ROOT } from "../harness/program.ts";
+import { debianKernel, TEST_CACHE, type VmKernel } from "./kernel.ts";
 
 const QEMU = "qemu-system-x86_64";
 const MEMORY_MIB = 2048; // the roots of the engine are on its tmpfs
@@ -23,6 +24,9 @@ const BOOT_MODULES: readonly string[] = [
   "kernel/fs/9p/9p.ko",
   "kernel/fs/overlayfs/overlay.ko",
 ];
+
+/** Folders of this host that the machine sees wherever they are, under /tmp too. */
+const SHARED: readonly string[] = [ROOT, TEST_CACHE];
 
 /** How a machine ended. */
 export interface VmResult {
@@ -97,6 +101,7 @@ async function packInitramfs(folder: string, kernel: VmKernel, script: string): 
     BOOT_MODULES.map((path) => basename(path)).join("\n"),
   );
   await writeFile(join(root, "modules.folder"), kernel.modules);
+  await writeFile(join(root, "shared.list"), SHARED.map((path) => `${path}\n`).join(""));
   await writeFile(join(root, "tests.sh"), script);
   await copyFile(join(import.meta.dir, "init.sh"), join(root, "init"));
   for (const name of ["bin/busybox", "init"]) await chmod(join(root, name), 0o755);

@@ -6,6 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { privileged } from "../harness/cli.ts";
 import { naruCommand, ROOT } from "../harness/program.ts";
+import { busyboxFiles } from "../harness/rootfs.ts";
 import { debianKernel } from "./kernel.ts";
 import { runInVm, type VmResult, vmObstacle } from "./machine.ts";
 import { readTestCases, type TestCase } from "./report.ts";
@@ -41,6 +42,7 @@ function guestScript(): string {
 
 async function boot(): Promise<VmResult> {
   naruCommand(); // throws here, and not in the guest, when nothing was built
+  await busyboxFiles(); // there the cache cannot be written
   return await runInVm(guestScript(), VM_LIMIT_MS);
 }
 
