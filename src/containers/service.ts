@@ -15,10 +15,10 @@ import { fileOperations } from "./files.ts";
 import { HealthChecks } from "./health.ts";
 import { compileListFilters, compilePruneFilters, type Filters } from "./list-filter.ts";
 import { checkLogStreams, readLogs, rotateRegularly } from "./logs.ts";
-import { parseContainerName } from "./name.ts";
 import type { ContainerRecord } from "./record.ts";
 import { recoverAll, recoverExec } from "./recovery.ts";
 import { alreadyRemoving, handleRemovalWork, removeContainer, stillRunning } from "./remove.ts";
+import { renameContainer } from "./rename.ts";
 import {
   bundleDir,
   type ContainerServiceOptions,
@@ -124,29 +124,7 @@ class Service implements ContainerService {
     this.#write(ref, (id) => setPaused(this.#room, id, false));
 
   rename: ContainerService["rename"] = (ref, newName) =>
-    this.#write(ref, async (id) => {
-      const { table } = this.#room;
-      if (newName === "") {
-        throw new NaruError("invalid_argument", "Neither old nor new names may be empty");
-      }
-      const name = parseContainerName(newName);
-      const before = table.must(id);
-      if (before.name === name) {
-        throw new NaruError(
-          "invalid_argument",
-          "Renaming a container with the same name as its current name",
-        );
-      }
-      table.reserveName(name, id);
-      try {
-        await table.update(id, (now) => ({ ...now, name }));
-      } catch (error) {
-        table.releaseName(name, id);
-        throw error;
-      }
-      table.releaseName(before.name, id);
-      publish(this.#room, table.must(id), "rename", { oldName: `/${before.name}` });
-    });
+    this.#write(ref, (id) => renameContainer(this.#room, id, newName));
 
   remove: ContainerService["remove"] = async (ref, options) => {
     const record = this.#find(ref);

@@ -143,6 +143,7 @@ async function thaw(room: Room, record: ContainerRecord): Promise<void> {
   try {
     await room.options.monitor.resume(record.id, record.runtime);
     await writePaused(room, record.id, false);
+    publish(room, record, "unpause");
   } catch (error) {
     room.options.logger.debug("thawing a container that was signalled", { id: record.id, error });
   }

@@ -153,13 +153,20 @@ const IMAGES: readonly Intended[] = [
 const STATES: readonly Intended[] = [
   {
     why: NEWER_WORDS,
+    case: /^pause$/,
+    step: /^DELETE/,
+    path: /^json\.message$/,
+    naru: /^"cannot remove container \\"web\\": container is paused and must be unpaused first"$/,
+  },
+  {
+    why: NEWER_WORDS,
     case: /^delete$/,
     path: /^json\.message$/,
     naru: /^"cannot remove container \\"web\\": container is running: stop the container before/,
   },
   {
     why: NEWER_WORDS,
-    case: /^(kill|resize|exec-create-not-running)$/,
+    case: /^(kill|resize|pause|exec-create-not-running)$/,
     path: /^json\.message$/,
     docker: /Container <c> is not running"$/,
     naru: /container <c> is not running"$/,

@@ -223,10 +223,28 @@ const SHAPES: readonly Intended[] = [
   },
   {
     why: "events carry execDuration on die since 1.44",
-    case: /^events/,
+    case: /^(events|pause$)/,
     path: /execDuration$/,
     docker: /^absent$/,
     naru: /^"\d+"$/,
+  },
+];
+
+const HEALTH: readonly Intended[] = [
+  {
+    why: "probes are the engine's own: they say no exec events, only what comes of them",
+    case: /^health$/,
+    step: /^so far of events$/,
+    path: /^lines\.0\.(status|Action|Actor\.Attributes\.execID)$/,
+    docker: /^"(exec_create: \/bin\/sh -c echo well|<hex64>)"$/,
+    naru: /^("health_status: healthy"|absent)$/,
+  },
+  {
+    why: "probes are the engine's own: dockerd's other events of one are not there",
+    case: /^health$/,
+    step: /^so far of events$/,
+    path: /^lines\.[123]\./,
+    naru: /^absent$/,
   },
 ];
 
@@ -338,6 +356,7 @@ export const INTENDED: readonly Intended[] = [
   ...PROTOCOL,
   ...FACTS,
   ...SHAPES,
+  ...HEALTH,
   ...IMAGES,
   ...EXEC,
   ...REFUSALS,

@@ -27,7 +27,7 @@ function summary(id: string, name: string, state: string, address: string): Cont
     Names: [`/${name}`],
     State: state,
     NetworkSettings: { Networks: { bridge: endpoint } },
-  } as ContainerSummary;
+  } as unknown as ContainerSummary;
 }
 
 beforeAll(async () => {

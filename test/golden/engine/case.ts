@@ -89,3 +89,6 @@ export function sh(script: string): string[] {
 
 /** A long-lived process that ends at once on SIGTERM. */
 export const IDLE: readonly string[] = sh("trap 'exit 7' TERM; while :; do sleep 0.1; done");
+
+/** Process 1 ignores a signal that it has no handler for: IDLE's first line must have run. */
+export const TRAP_SET: Step = { sleepMs: 200 };

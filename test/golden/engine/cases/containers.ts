@@ -9,6 +9,7 @@ import {
   SHAPE_VERSIONS,
   type Step,
   sh,
+  TRAP_SET,
 } from "../case.ts";
 
 /** Starts `{c}` with a config that cannot run and shows what is left behind. */
@@ -110,6 +111,7 @@ export const CONTAINER_CASES: readonly Case[] = [
       ...created({ Cmd: IDLE }),
       { call: "POST /containers/{c}/start", quiet: true },
       { call: "GET /containers/{c}/json" },
+      TRAP_SET,
       { call: "POST /containers/{c}/stop?t=5", quiet: true },
       { call: "GET /containers/{c}/json?size=1" },
     ],
@@ -151,6 +153,7 @@ export const CONTAINER_CASES: readonly Case[] = [
     name: "stop",
     steps: [
       ...running({ Cmd: IDLE }),
+      TRAP_SET,
       { call: "POST /containers/{c}/stop?t=5", allHeaders: true },
       { call: "POST /containers/{c}/stop", allHeaders: true },
       {
@@ -170,6 +173,7 @@ export const CONTAINER_CASES: readonly Case[] = [
     name: "kill",
     steps: [
       ...running({ Cmd: IDLE }),
+      TRAP_SET,
       { call: "POST /containers/{c}/kill?signal=NOSUCH" },
       { call: "POST /containers/{c}/kill?signal=0" },
       { call: "POST /containers/{c}/kill?signal=99" },
@@ -193,6 +197,7 @@ export const CONTAINER_CASES: readonly Case[] = [
     name: "restart",
     steps: [
       ...running({ Cmd: IDLE }),
+      TRAP_SET,
       { call: "POST /containers/{c}/restart?t=5" },
       { call: "GET /containers/{c}/json", pick: ["State.Status", "RestartCount"] },
       ...created({ Cmd: IDLE }, "never"),

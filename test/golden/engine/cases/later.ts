@@ -1,5 +1,5 @@
 /** Operations that come after the first issue: recorded already, played against naru when built. */
-import { awaitExit, type Case, created, exited, IDLE, running, sh } from "../case.ts";
+import { awaitExit, type Case, created, exited, IDLE, running, sh, TRAP_SET } from "../case.ts";
 
 const LATER = "comes with the whole life of a container";
 
@@ -56,11 +56,13 @@ const CASES: readonly Omit<Case, "later">[] = [
     name: "pause",
     steps: [
       ...running({ Cmd: IDLE }),
+      TRAP_SET,
       { call: "GET /events", hold: "events", form: "lines" },
       { call: "POST /containers/{c}/pause" },
       { call: "GET /containers/{c}/json", pick: ["State.Status", "State.Running", "State.Paused"] },
       { call: "GET /containers/json", pick: ["[].State", "[].Status"] },
       { call: "POST /containers/{c}/restart?t=1" },
+      TRAP_SET,
       { call: "POST /containers/{c}/pause" },
       { call: "DELETE /containers/{c}" },
       { call: "POST /containers/{c}/stop?t=1" },
@@ -217,7 +219,18 @@ const CASES: readonly Omit<Case, "later">[] = [
 ];
 
 /** Those of them that naru answers by now. */
-const BUILT: ReadonlySet<string> = new Set(["stats", "top", "update"]);
+const BUILT: ReadonlySet<string> = new Set([
+  "archive",
+  "archive-read-only",
+  "changes",
+
+  "rename",
+  "pause",
+  "health",
+  "stats",
+  "top",
+  "update",
+]);
 
 export const LATER_CASES: readonly Case[] = CASES.map((what) =>
   BUILT.has(what.name) ? what : { ...what, later: LATER },

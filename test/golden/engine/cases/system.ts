@@ -8,6 +8,7 @@ import {
   running,
   SHAPE_VERSIONS,
   sh,
+  TRAP_SET,
 } from "../case.ts";
 
 const INFO_KEEP = [
@@ -123,7 +124,9 @@ export const SYSTEM_CASES: readonly Case[] = [
       { call: "GET /events", hold: "events", form: "lines" },
       { call: "POST /containers/{c}/start", quiet: true },
       { call: "POST /containers/{c}/resize?h=10&w=20", quiet: true },
+      TRAP_SET,
       { call: "POST /containers/{c}/restart?t=5", quiet: true },
+      TRAP_SET,
       { call: "POST /containers/{c}/stop?t=5", quiet: true },
       { call: "POST /containers/{c}/start", quiet: true },
       { call: "POST /containers/{c}/kill?signal=KILL", quiet: true },
