@@ -72,7 +72,7 @@ class Sampler {
   readonly #room: Room;
   readonly #id: string;
   readonly #waiting: Set<(reading: StatsReading | undefined) => void> = new Set();
-  #cancel: (() => void) | undefined;
+  #isArmed = false;
 
   constructor(room: Room, id: string) {
     this.#room = room;
@@ -97,8 +97,10 @@ class Sampler {
 
   /** Runs on while somebody asks, and for one tick more. */
   #arm(): void {
-    this.#cancel ??= this.#room.options.clock.after(SAMPLE_MS, () => {
-      this.#cancel = undefined;
+    if (this.#isArmed) return;
+    this.#isArmed = true;
+    this.#room.options.clock.after(SAMPLE_MS, () => {
+      this.#isArmed = false;
       if (this.#waiting.size === 0) {
         samplersOf(this.#room).delete(this.#id);
         return;

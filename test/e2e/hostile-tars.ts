@@ -45,6 +45,28 @@ export function record(key: string, value: string): string {
   return `${length}${rest}`;
 }
 
+type Case = readonly [name: string, bytes: Buffer, says: RegExp];
+
+/** Cut off or overwritten, compressed or not, and what never was an archive. */
+function damagedArchives(): Case[] {
+  const good = tar(entry({ name: "good" }, "content ".repeat(20_000)));
+  const gzip = gzipSync(good);
+  const zstd = Buffer.from(zstdCompressSync(good));
+  const brokenGzip = Buffer.from(gzip);
+  brokenGzip.fill(0xaa, 40, 60);
+  const brokenZstd = Buffer.from(zstd);
+  brokenZstd.fill(0xaa, 10, 40);
+  return [
+    ["cut in a header", good.subarray(0, 300), /early|invalid/],
+    ["cut in the content", good.subarray(0, 5000), /"good".*early/],
+    ["cut gzip", gzip.subarray(0, gzip.length - 40), /gzip|early/],
+    ["corrupt gzip", brokenGzip, /gzip|invalid/],
+    ["cut zstd", zstd.subarray(0, zstd.length - 20), /zstd|early/],
+    ["corrupt zstd", brokenZstd, /zstd|invalid/],
+    ["no archive", Buffer.from("hello, this is no archive. ".repeat(100)), /invalid tar|archive/],
+  ];
+}
+
 /** File systems that try to reach `canary`, a folder of the host, or lie. */
 export function hostileLayers(canary: string): readonly HostileTar[] {
   const up = "../".repeat(24);
@@ -56,14 +78,7 @@ export function hostileLayers(canary: string): readonly HostileTar[] {
   const repeated = file("f").subarray(0, 512);
   const wrongSum = Buffer.from(repeated);
   wrongSum[0] = 0x41;
-  const good = tar(entry({ name: "good" }, "content ".repeat(20_000)));
-  const gzip = gzipSync(good);
-  const zstd = Buffer.from(zstdCompressSync(good));
-  const brokenGzip = Buffer.from(gzip);
-  brokenGzip.fill(0xaa, 40, 60);
-  const brokenZstd = Buffer.from(zstd);
-  brokenZstd.fill(0xaa, 10, 40);
-  const cases: [name: string, bytes: Buffer, says: RegExp][] = [
+  const cases: Case[] = [
     ["dots", tar(file(`${up}${canary.slice(1)}/new`)), /new|leaves/],
     ["dots in the middle", tar(file("a/b/../../../../x")), /leaves/],
     ["a symlink swapped in", tar(file("d/x"), link("d", canary), file("d/new")), /d\/new|d\b/],
@@ -107,13 +122,7 @@ export function hostileLayers(canary: string): readonly HostileTar[] {
       /path|name|zero|NUL/i,
     ],
     ["pax: for nothing", tar(pax(record("path", "x"))), /early|pax|invalid/],
-    ["cut in a header", good.subarray(0, 300), /early|invalid/],
-    ["cut in the content", good.subarray(0, 5000), /"good".*early/],
-    ["cut gzip", gzip.subarray(0, gzip.length - 40), /gzip|early/],
-    ["corrupt gzip", brokenGzip, /gzip|invalid/],
-    ["cut zstd", zstd.subarray(0, zstd.length - 20), /zstd|early/],
-    ["corrupt zstd", brokenZstd, /zstd|invalid/],
-    ["no archive", Buffer.from("hello, this is no archive. ".repeat(100)), /invalid tar|archive/],
+    ...damagedArchives(),
   ];
   return cases.map(([name, bytes, says]) => ({ name, bytes, says }));
 }

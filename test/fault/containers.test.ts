@@ -153,7 +153,7 @@ async function checkVictim(point: CrashPoint, { engine, answered }: Aftermath): 
   }
   expect(view?.State.Running).toBe(true);
   expect(await echo(engine, "victim")).toBe("alive\n");
-  if (!/^update\./.test(point)) return;
+  if (!point.startsWith("update.")) return;
   // Recorded, so finished: the kernel says what the row says.
   expect(view?.HostConfig.PidsLimit).toBe(77);
   const [v1, v2] = ["/sys/fs/cgroup/pids/pids.max", "/sys/fs/cgroup/pids.max"];
