@@ -133,7 +133,11 @@ export interface FakeEngine {
 export async function fakeEngine(overrides: Overrides = {}): Promise<FakeEngine> {
   const services: EngineServices = {
     containers: fake<ContainerService>(
-      { counts: () => ({ running: 0, paused: 0, stopped: 0 }), ...overrides.containers },
+      {
+        counts: () => ({ running: 0, paused: 0, stopped: 0 }),
+        files: fake<ContainerService["files"]>(undefined, "container"),
+        ...overrides.containers,
+      },
       "container",
     ),
     images: fake<ImageService>({ count: () => 0, ...overrides.images }, "image"),
