@@ -1,6 +1,6 @@
 /** Holds one recorded answer against another, leaf by leaf. */
 import type { Answer } from "../golden/engine/play.ts";
-import type { Intended } from "./intended.ts";
+import type { Intended } from "./intended-entry.ts";
 
 export interface Difference {
   readonly step: string;

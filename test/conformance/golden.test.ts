@@ -11,7 +11,8 @@ import { type Answer, type Engine, play, prepare } from "../golden/engine/play.t
 import { privileged } from "../harness/cli.ts";
 import { differences, excuse } from "./compare.ts";
 import { type OpenedSocket, openSocket } from "./engine.ts";
-import { INTENDED, type Intended, REFUSED_AT_CREATE } from "./intended.ts";
+import { INTENDED, REFUSED_AT_CREATE } from "./intended.ts";
+import type { Intended } from "./intended-entry.ts";
 
 const RECORDED = join(import.meta.dir, "../golden/engine/docker-20.10");
 const CASE_TIMEOUT_MS = 60_000;

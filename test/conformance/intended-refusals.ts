@@ -1,5 +1,5 @@
 /** The part of intended.ts about what is refused: with which status, in whose words. */
-import type { Intended } from "./intended.ts";
+import type { Intended } from "./intended-entry.ts";
 
 const NEWER_WORDS = "the newer engine's words";
 const OWN_WORDS = "20.10 quotes its parser; naru names the field or the value";

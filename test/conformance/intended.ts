@@ -3,23 +3,8 @@
  * entry here matches its case, its step, its path and both values; an entry that excuses nothing is
  * an error, so that the list stays short.
  */
+import type { Intended } from "./intended-entry.ts";
 import { REFUSALS } from "./intended-refusals.ts";
-
-export interface Intended {
-  readonly why: string;
-  /** All cases when absent. */
-  readonly case?: RegExp;
-  /** All steps when absent. */
-  readonly step?: RegExp;
-  /** Path in the answer, `json.State.Pid`, `headers.Server`, `lines.0.id`. */
-  readonly path: RegExp;
-  /** What dockerd said there (as JSON text; absent values are the text "absent"). */
-  readonly docker?: RegExp;
-  /** What naru must say there, in the same form. */
-  readonly naru?: RegExp;
-  /** Depends on the host: it need not be seen. */
-  readonly onSomeHosts?: true;
-}
 
 /** A case that cannot be played because naru refuses at create what dockerd refuses at start. */
 export interface RefusedAtCreate {
