@@ -7,6 +7,7 @@ import type { Environment } from "./container/client-files.ts";
 export interface ClientConfig {
   readonly detachKeys?: string;
   readonly psFormat?: string;
+  readonly statsFormat?: string;
   readonly imagesFormat?: string;
   readonly networksFormat?: string;
   readonly volumesFormat?: string;

@@ -52,6 +52,10 @@ const CONTAINER: CommandTables["topLevel"] = {
     "Start one or more stopped containers",
     async () => (await import("./commands/start.ts")).startCommand,
   ),
+  stats: entry(
+    "Display a live stream of container(s) resource usage statistics",
+    async () => (await import("./commands/stats.ts")).statsCommand,
+  ),
   stop: entry("Stop one or more running containers", async () => (await container()).stopCommand),
   top: entry(
     "Display the running processes of a container",
@@ -60,6 +64,10 @@ const CONTAINER: CommandTables["topLevel"] = {
   unpause: entry(
     "Unpause all processes within one or more containers",
     async () => (await container()).unpauseCommand,
+  ),
+  update: entry(
+    "Update configuration of one or more containers",
+    async () => (await import("./commands/update.ts")).updateCommand,
   ),
   wait: entry(
     "Block until one or more containers stop, then print their exit codes",
@@ -154,6 +162,10 @@ export const GROUPS: CommandTables["groups"] = {
   system: {
     summary: "Manage the engine",
     entries: {
+      df: entry(
+        "Show disk usage",
+        async () => (await import("./commands/disk-usage.ts")).diskUsageCommand,
+      ),
       events: EVENTS,
       info: INFO,
       prune: entry(

@@ -1,7 +1,8 @@
 import { NaruError } from "../base/mod.ts";
-import type { ContainerInspect, ContainerSummary } from "../spec/mod.ts";
+import type { ContainerInspect, ContainerStats, ContainerSummary } from "../spec/mod.ts";
 import { type CallOptions, type EngineCaller, readText } from "./engine-caller.ts";
 import { type Filters, filtersQuery } from "./filters.ts";
+import { readJsonLines } from "./json-lines.ts";
 import type { HijackedStream, WireResponse } from "./wire.ts";
 
 export interface AttachQuery {
@@ -123,6 +124,24 @@ export class ContainerCalls {
 
   top(ref: string, args: string): Promise<{ Titles: string[]; Processes: string[][] }> {
     return this.#client.json("GET", `${path(ref)}/top`, { query: { ps_args: args || undefined } });
+  }
+
+  /** One sample a second until the container is gone, or one when `stream` is false. */
+  async stats(
+    ref: string,
+    query: { readonly stream: boolean },
+    signal?: AbortSignal,
+  ): Promise<AsyncIterable<ContainerStats>> {
+    const response = await this.#client.call("GET", `${path(ref)}/stats`, {
+      signal,
+      query: { stream: query.stream ? undefined : "0" },
+    });
+    return readJsonLines(response.body);
+  }
+
+  /** `body`: what is to be changed of Resources and RestartPolicy. */
+  update(ref: string, body: object): Promise<{ Warnings: string[] | null }> {
+    return this.#client.json("POST", `${path(ref)}/update`, { json: body });
   }
 
   attach(ref: string, query: AttachQuery, options: CallOptions = {}): Promise<HijackedStream> {

@@ -1,3 +1,5 @@
+import { NaruError } from "../base/mod.ts";
+import type { DiskUsage } from "../spec/mod.ts";
 import type { EngineCaller } from "./engine-caller.ts";
 import { type Filters, filtersQuery } from "./filters.ts";
 import { readJsonLines } from "./json-lines.ts";
@@ -64,6 +66,20 @@ export class SystemCalls {
       },
     });
     return readJsonLines(response.body, exactTime);
+  }
+
+  /** Sums by kind, with `verbose` their items too. Throws unsupported for an engine before 1.52. */
+  async diskUsage(options: { readonly verbose: boolean }): Promise<DiskUsage> {
+    const usage = await this.#client.json<DiskUsage & { LayersSize?: number }>(
+      "GET",
+      "/system/df",
+      {
+        query: { verbose: options.verbose ? true : undefined },
+      },
+    );
+    if (usage.LayersSize === undefined) return usage;
+    const what = "this engine's API is older than 1.52, which disk usage is read from";
+    throw new NaruError("unsupported", what);
   }
 
   auth(body: object): Promise<{ Status: string; IdentityToken?: string }> {
