@@ -130,7 +130,7 @@ async function adopt(room: Room, record: ContainerRecord, handle: MonitorHandle)
   });
   const process = await readProcess(dir);
   watchExit(room, id, { handle, hub, process });
-  room.health.started(id);
+  room.health.resumed(id);
   await finishUpdate(room, id);
   await log?.rotateIfNeeded(bundleDir(room, id));
   room.options.logger.info("container found running", { id, name: record.name });

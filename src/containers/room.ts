@@ -71,6 +71,8 @@ export interface HealthWatch {
   /** undefined without a check. */
   stateOf(id: string): HealthState | undefined;
   started(id: string): void;
+  /** A run of the former engine goes on. */
+  resumed(id: string): void;
   stopped(id: string): void;
   forget(id: string): void;
   close(): void;
