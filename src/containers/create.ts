@@ -24,6 +24,7 @@ import { planLog } from "./log-config.ts";
 import { planMounts } from "./mounts-plan.ts";
 import { parseContainerName, randomName } from "./name.ts";
 import { checkSharedNetwork } from "./network-mode-check.ts";
+import { checkOnUnhealthy } from "./on-unhealthy.ts";
 import type { ContainerRecord, RecordedMount } from "./record.ts";
 import { checkRestartPolicy } from "./restart-policy.ts";
 import { containerDir, publish, type Room, rootfsDir } from "./room.ts";
@@ -151,6 +152,7 @@ function checkAll(
   checkConfig(config);
   checkHostConfig(host);
   checkRestartPolicy(host.RestartPolicy, host.AutoRemove);
+  checkOnUnhealthy(host);
   planLog(host.LogConfig);
   const security = parseSecurityOptions(host.SecurityOpt ?? []);
   if (!["", "unconfined", undefined].includes(security.apparmor) && !hasApparmor()) {

@@ -42,6 +42,27 @@ export function planHealth(config: ContainerConfig): HealthPlan | undefined {
   };
 }
 
+const STATUSES: readonly unknown[] = ["starting", "healthy", "unhealthy"];
+
+/** Is this what was written, read back? */
+export function isHealthState(value: unknown): value is HealthState {
+  if (typeof value !== "object" || value === null) return false;
+  const { Status, FailingStreak, Log } = value as Record<string, unknown>;
+  const isEntry = (entry: unknown): boolean => {
+    if (typeof entry !== "object" || entry === null) return false;
+    const { Start, End, ExitCode, Output } = entry as Record<string, unknown>;
+    const texts = [Start, End, Output];
+    return texts.every((text) => typeof text === "string") && Number.isInteger(ExitCode);
+  };
+  return (
+    STATUSES.includes(Status) &&
+    Number.isInteger(FailingStreak) &&
+    Array.isArray(Log) &&
+    Log.length <= LOG_ENTRIES_MAX &&
+    Log.every(isEntry)
+  );
+}
+
 export function newHealth(): HealthState {
   return { Status: "starting", FailingStreak: 0, Log: [] };
 }

@@ -12,7 +12,9 @@ import {
   type ProbeResult,
   planHealth,
 } from "./health-state.ts";
-import { type HealthWatch, publish, type Room } from "./room.ts";
+import { readHealth, writeHealth } from "./health-store.ts";
+import { actOnUnhealthy } from "./on-unhealthy.ts";
+import { containerDir, type HealthWatch, publish, type Room } from "./room.ts";
 
 const OUTPUT_BYTES_MAX = 4096; // Docker keeps this much of each probe
 const SIGKILL = 9;
@@ -24,7 +26,7 @@ interface Check {
   cancel: () => void;
 }
 
-/** The health checks of what runs. In memory: after an engine restart a check begins anew. */
+/** The health checks of what runs. Each result is kept in a file: the next engine goes on from it. */
 export class HealthChecks implements HealthWatch {
   readonly #checks: Map<string, Check> = new Map();
   #room: Room | undefined;
@@ -38,13 +40,10 @@ export class HealthChecks implements HealthWatch {
   stateOf(id: string): HealthState | undefined {
     const check = this.#checks.get(id);
     if (check !== undefined) return check.state;
-    const record = this.#room?.table.get(id);
-    return record === undefined || planHealth(record.config) === undefined
-      ? undefined
-      : newHealth();
+    return this.#load(id)?.state;
   }
 
-  /** A run has begun, or was found running by a new engine. */
+  /** A run has begun. */
   started(id: string): void {
     const record = this.#room?.table.get(id);
     const plan = record === undefined ? undefined : planHealth(record.config);
@@ -53,6 +52,27 @@ export class HealthChecks implements HealthWatch {
     const check: Check = { plan, state: newHealth(), cancel: () => undefined };
     this.#checks.set(id, check);
     this.#arm(id, check);
+  }
+
+  /** A run was found by a new engine: it goes on from where the former one was. */
+  resumed(id: string): void {
+    const check = this.#checks.get(id) ?? this.#load(id);
+    if (check === undefined || this.#room === undefined) return;
+    const last = check.state.Log.at(-1);
+    const nowMs = Number(this.#room.options.clock.nowNs() / MS_NS);
+    this.#arm(id, check, last === undefined ? 0 : nowMs - Date.parse(last.End));
+  }
+
+  /** The check of a container that this engine has not started. */
+  #load(id: string): Check | undefined {
+    const room = this.#room;
+    const record = room?.table.get(id);
+    const plan = record === undefined ? undefined : planHealth(record.config);
+    if (room === undefined || record === undefined || plan === undefined) return undefined;
+    const state = readHealth(containerDir(room, id), record.runNumber) ?? newHealth();
+    const check: Check = { plan, state, cancel: () => undefined };
+    this.#checks.set(id, check);
+    return check;
   }
 
   /** Keeps the last state, which an inspect goes on showing. */
@@ -69,20 +89,18 @@ export class HealthChecks implements HealthWatch {
     for (const check of this.#checks.values()) check.cancel();
   }
 
-  #arm(id: string, check: Check): void {
+  #arm(id: string, check: Check, sinceLastMs = 0): void {
     const room = this.#room;
     const state = room?.table.get(id)?.state;
     if (room === undefined || state?.kind !== "running") return;
     const ranMs = Number((room.options.clock.nowNs() - BigInt(state.startedAtNs)) / MS_NS);
     let cancelled = false;
-    const cancelTimer = room.options.clock.after(
-      nextProbeMs(check.state, check.plan, ranMs),
-      () => {
-        void this.#probe(room, id, check).then(() => {
-          if (!cancelled) this.#arm(id, check);
-        });
-      },
-    );
+    const delayMs = nextProbeMs(check.state, check.plan, ranMs) - sinceLastMs;
+    const cancelTimer = room.options.clock.after(Math.max(0, delayMs), () => {
+      void this.#probe(room, id, check).then(() => {
+        if (!cancelled) this.#arm(id, check);
+      });
+    });
     check.cancel = () => {
       cancelled = true;
       cancelTimer();
@@ -97,18 +115,26 @@ export class HealthChecks implements HealthWatch {
     if (now === undefined || now.state.kind !== "running" || this.#checks.get(id) !== check) return;
     const before = check.state.Status;
     check.state = afterProbe(check.state, check.plan, result, BigInt(now.state.startedAtNs));
-    if (check.state.Status !== before) publish(room, now, `health_status: ${check.state.Status}`);
+    writeHealth(containerDir(room, id), now.runNumber, check.state);
+    if (check.state.Status === before) return;
+    publish(room, now, `health_status: ${check.state.Status}`);
+    if (check.state.Status !== "unhealthy") return;
+    actOnUnhealthy(room, id, now.runNumber).catch((error: unknown) => {
+      room.options.logger.error("acting on an unhealthy container", { id, error });
+    });
   }
 }
 
 /** Runs the check once. Never throws: what goes wrong is a failed probe. */
 async function probe(room: Room, id: string, plan: HealthPlan): Promise<ProbeResult> {
   const startNs = room.options.clock.nowNs();
-  const dir = join(room.options.runDir, "execs", newId().slice(0, SHORT));
+  const execId = newId();
+  const dir = join(room.options.runDir, "execs", execId.slice(0, SHORT));
   const output = new OutputKeeper();
   try {
     await mkdir(dir, { recursive: true, mode: 0o700 });
-    const process = await launchProbe(room, id, plan, { dir, output });
+    const process = await launchProbe(room, id, plan, { dir, output, execId });
+    void process.exited.then(({ exitCode }) => tellEnd(room, id, execId, exitCode));
     const exitCode = await exitWithin(room, process, plan.timeoutMs);
     const late = `Health check exceeded timeout (${plan.timeoutMs / 1000}s)`;
     return {
@@ -129,16 +155,20 @@ function launchProbe(
   room: Room,
   id: string,
   plan: HealthPlan,
-  to: { readonly dir: string; readonly output: StdioClient },
+  to: { readonly dir: string; readonly output: StdioClient; readonly execId: string },
 ): Promise<ExecProcess> {
   const record = room.table.must(id);
   const live = room.live.get(id);
   if (live === undefined || record.state.kind !== "running") {
     throw new Error("the container does not run");
   }
+  // A probe is an exec to those who watch, as with Docker.
+  const command = plan.args.join(" ");
+  publish(room, record, `exec_create: ${command}`, { execID: to.execId });
+  publish(room, record, `exec_start: ${command}`, { execID: to.execId });
   return room.options.monitor.exec({
     containerId: id,
-    execId: newId(),
+    execId: to.execId,
     name: record.name,
     runtime: record.runtime,
     process: buildExecProcess(
@@ -161,6 +191,12 @@ function launchProbe(
     onStdio: (hub) => void hub.attach(to.output),
     handle: record.state.handle,
   });
+}
+
+function tellEnd(room: Room, id: string, execId: string, exitCode: number): void {
+  const record = room.table.get(id);
+  if (record === undefined || room.closing) return;
+  publish(room, record, "exec_die", { execID: execId, exitCode: String(exitCode) });
 }
 
 /** The exit code, or undefined after the time was up and the process was killed. */

@@ -130,6 +130,9 @@ const LOGS_AND_HEALTH: readonly Flag[] = grouped("Logs and health", [
   text("health-timeout", "", "Maximum time to allow one check to run (ms|s|m|h)", {
     value: "duration",
   }),
+  text("on-unhealthy", "", "What to do when unhealthy: none, restart, stop or kill (naru's own)", {
+    preset: "none",
+  }),
   bool("no-healthcheck", "", "Disable any container-specified HEALTHCHECK"),
 ]);
 

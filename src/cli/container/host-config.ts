@@ -62,7 +62,7 @@ export function hostConfigOf(
     VolumesFrom: orNull(values.list("volumes-from")),
     ...(mounts.length > 0 ? { Mounts: mounts } : {}),
     ConsoleSize: parts.consoleSize,
-    ...ifAny("Annotations", pairsObject(values.list("annotation"))),
+    ...ifAny("Annotations", annotations(values)),
     CapAdd: capabilities.add,
     CapDrop: capabilities.drop,
     CgroupnsMode: values.string("cgroupns"),
@@ -182,6 +182,13 @@ function size(values: FlagValues, name: string): number {
 
 function orNull(items: string[]): string[] | null {
   return items.length > 0 ? items : null;
+}
+
+/** `--on-unhealthy` travels as an annotation, which every Engine API client can send too. */
+function annotations(values: FlagValues): Record<string, string> {
+  const pairs = pairsObject(values.list("annotation"));
+  if (!values.has("on-unhealthy")) return pairs;
+  return { ...pairs, "naru.on-unhealthy": values.string("on-unhealthy") };
 }
 
 function ifAny(name: string, value: Record<string, string>): Record<string, unknown> {
