@@ -9,6 +9,11 @@ test.each([
   ["the engine's", ENGINES, "Error response from daemon: No such container: x"],
   ["not found here", new NaruError("not_found", "no such object: x"), "Error: No such object: x"],
   ["the client's", new NaruError("invalid_argument", "open /x: no"), "open /x: no"],
+  [
+    "no engine",
+    new NaruError("unavailable", "no", { host: "unix:///n.sock", code: "ENOENT" }),
+    "Cannot connect to the Docker daemon at unix:///n.sock. Is the docker daemon running?",
+  ],
   ["a command's own", new ExitError(125, "conflicting options"), "docker: conflicting options"],
 ])("as docker: %s", (_name, error, wanted) => {
   expect(failureLine(error, "docker")).toBe(wanted);

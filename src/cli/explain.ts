@@ -9,6 +9,10 @@ import { ExitError } from "./exit-error.ts";
 export function failureLine(error: unknown, program: string): string {
   const text = explain(error, program);
   if (program !== "docker") return `${program}: ${text}`;
+  if (error instanceof NaruError && isUnreachable(error)) {
+    const host = String(error.details["host"] ?? "");
+    return `Cannot connect to the Docker daemon at ${host}. Is the docker daemon running?`;
+  }
   if (isEngineAnswer(error)) return `Error response from daemon: ${text}`;
   if (error instanceof NaruError && error.kind === "not_found") {
     return `Error: ${text.charAt(0).toUpperCase()}${text.slice(1)}`;
@@ -21,11 +25,15 @@ export function isEngineAnswer(error: unknown): boolean {
   return error instanceof NaruError && typeof error.details["status"] === "number";
 }
 
+function isUnreachable(error: NaruError): boolean {
+  return error.kind === "unavailable" && error.details["code"] !== undefined;
+}
+
 /** The message, and what to do next where that is known. */
 export function explain(error: unknown, program: string): string {
   const message = errorMessage(error);
   if (!(error instanceof NaruError)) return message;
-  if (error.kind === "unavailable" && error.details["code"] !== undefined) {
+  if (isUnreachable(error)) {
     const start = program === "docker" ? "naru daemon" : `${program} daemon`;
     return `${message}\nstart it with "${start}", or name another engine with --host or DOCKER_HOST`;
   }

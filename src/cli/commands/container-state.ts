@@ -1,4 +1,4 @@
-import type { StopQuery } from "../../sdk/mod.ts";
+import type { EngineClient, StopQuery } from "../../sdk/mod.ts";
 import type { Command, Invocation } from "../command.ts";
 import { bool, type Flag, int, text } from "../flags/flag.ts";
 import type { FlagValues } from "../flags/flag-values.ts";
@@ -141,8 +141,12 @@ export const renameCommand: Command = {
   minArgs: 2,
   maxArgs: 2,
   async run({ context, args: [name = "", newName = ""] }) {
-    const engine = await context.engine();
-    await engine.containers.rename(name, newName);
-    return 0;
+    const rename = async (engine: EngineClient): Promise<string> => {
+      await engine.containers.rename(name, newName);
+      return "";
+    };
+    return await forEachName(context, [name], rename, {
+      dockerSummary: () => `failed to rename container named ${name}`,
+    });
   },
 };

@@ -12,8 +12,8 @@ export async function forEachName(
   context: CliContext,
   names: readonly string[],
   action: (engine: EngineClient, name: string) => Promise<string>,
-  /** What docker's client says at the end, before the names that failed. */
-  options: { readonly dockerSummary?: string } = {},
+  /** What docker's client says at the end of the names that failed. */
+  options: { readonly dockerSummary?: (failed: readonly string[]) => string } = {},
 ): Promise<number> {
   const engine = await context.engine();
   const failed: string[] = [];
@@ -41,7 +41,7 @@ export async function forEachName(
     context.io.stderr.print(`${failureLine(result.error, context.program)}\n`);
   }
   if (failed.length > 0 && context.program === "docker" && options.dockerSummary !== undefined) {
-    context.io.stderr.print(`Error: ${options.dockerSummary}: ${failed.join(", ")}\n`);
+    context.io.stderr.print(`Error: ${options.dockerSummary(failed)}\n`);
   }
   return failed.length > 0 ? 1 : 0;
 }

@@ -30,7 +30,7 @@ export const startCommand: Command = {
       return name;
     };
     return await forEachName(invocation.context, invocation.args, start, {
-      dockerSummary: "failed to start containers",
+      dockerSummary: (failed) => `failed to start containers: ${failed.join(", ")}`,
     });
   },
 };
