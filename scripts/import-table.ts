@@ -39,7 +39,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   ],
   sdk: ["base", "spec", "transport"],
   compose: ["base", "spec", "sdk"],
-  cli: ["base", "config", "spec", "sdk", "compose", "registry-client"],
+  cli: ["base", "config", "spec", "oci", "sdk", "compose", "registry-client"],
   web: ["base", "spec", "sdk"],
 };
 

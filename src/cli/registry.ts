@@ -3,6 +3,8 @@ import type { CommandEntry, CommandTables } from "./command.ts";
 const container = (): Promise<typeof import("./commands/container-state.ts")> =>
   import("./commands/container-state.ts");
 const image = (): Promise<typeof import("./commands/image.ts")> => import("./commands/image.ts");
+const files = (): Promise<typeof import("./commands/container-files.ts")> =>
+  import("./commands/container-files.ts");
 const archive = (): Promise<typeof import("./commands/image-archive.ts")> =>
   import("./commands/image-archive.ts");
 const registry = (): Promise<typeof import("./commands/image-registry.ts")> =>
@@ -20,13 +22,29 @@ const CONTAINER: CommandTables["topLevel"] = {
     "Attach local standard input, output, and error streams to a running container",
     async () => (await import("./commands/attach.ts")).attachCommand,
   ),
+  commit: entry(
+    "Create a new image from a container's changes",
+    async () => (await files()).commitCommand,
+  ),
+  cp: entry(
+    "Copy files/folders between a container and the local filesystem",
+    async () => (await import("./commands/cp.ts")).cpCommand,
+  ),
   create: entry(
     "Create a new container",
     async () => (await import("./commands/create.ts")).createCommand,
   ),
+  diff: entry(
+    "Inspect changes to files or directories on a container's filesystem",
+    async () => (await files()).diffCommand,
+  ),
   exec: entry(
     "Execute a command in a running container",
     async () => (await import("./commands/exec.ts")).execCommand,
+  ),
+  export: entry(
+    "Export a container's filesystem as a tar archive",
+    async () => (await files()).exportCommand,
   ),
   kill: entry("Kill one or more running containers", async () => (await container()).killCommand),
   logs: entry(

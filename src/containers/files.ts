@@ -196,11 +196,7 @@ async function bindsOf(room: Room, record: ContainerRecord): Promise<ViewBind[]>
   const { volumes } = room.options;
   const binds: ViewBind[] = [];
   for (const { type, ...one } of inMountOrder(record.mounts)) {
-    if (type === "tmpfs" || type === "image") continue; // nothing of theirs can be changed
-    if ((one.subpath ?? "") !== "") {
-      const message = `the mount at ${one.destination} is a part of a volume: start the container to copy`;
-      throw new NaruError("unsupported", message, { field: "VolumeOptions.Subpath" });
-    }
+    if (type !== "bind" && type !== "volume") continue;
     const source = type === "bind" ? one.source : await volumes.materialise(one.volumeName);
     binds.push({ source, destination: one.destination, readOnly: one.readOnly });
   }

@@ -1,5 +1,6 @@
 import { NaruError } from "../base/mod.ts";
 import type { TlsOptions } from "./byte-channel.ts";
+import { ContainerFileCalls } from "./container-files.ts";
 import { ContainerCalls } from "./containers.ts";
 import { type CallOptions, type EngineCaller, readText } from "./engine-caller.ts";
 import { ExecCalls } from "./exec.ts";
@@ -58,6 +59,7 @@ export function createEngineClient(options: EngineClientOptions): EngineClient {
 export class EngineClient implements EngineCaller {
   readonly host: string;
   readonly containers: ContainerCalls;
+  readonly files: ContainerFileCalls;
   readonly exec: ExecCalls;
   readonly images: ImageCalls;
   readonly networks: NetworkCalls;
@@ -79,6 +81,7 @@ export class EngineClient implements EngineCaller {
         : new FetchWire(options.fetch, options.host);
     if (options.apiVersion !== undefined) this.#version = Promise.resolve(options.apiVersion);
     this.containers = new ContainerCalls(this);
+    this.files = new ContainerFileCalls(this);
     this.exec = new ExecCalls(this);
     this.images = new ImageCalls(this);
     this.networks = new NetworkCalls(this);

@@ -1,18 +1,10 @@
-import {
-  closeSync,
-  createReadStream,
-  fsyncSync,
-  openSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
-import { NaruError } from "../../base/mod.ts";
+import { createReadStream } from "node:fs";
 import type { Command } from "../command.ts";
 import { ExitError } from "../exit-error.ts";
 import { bool, list, text } from "../flags/flag.ts";
 import type { CliIo } from "../io.ts";
 import { showProgress } from "../output/progress.ts";
+import { saveTo } from "../output/save-to.ts";
 import { splitReference } from "./pull-image.ts";
 
 function inputOf(io: CliIo, path: string, flag: string): AsyncIterable<Uint8Array> {
@@ -118,31 +110,3 @@ export const saveCommand: Command = {
     return 0;
   },
 };
-
-/** Under another name until it is whole: a cut-off archive never looks like one. */
-async function saveTo(path: string, body: AsyncIterable<Uint8Array>): Promise<void> {
-  const partial = `${path}.partial-${process.pid}`;
-  let fd: number;
-  try {
-    fd = openSync(partial, "wx", 0o600);
-  } catch (cause) {
-    throw new NaruError(
-      "invalid_argument",
-      `cannot write ${path}: ${String(cause)}`,
-      {},
-      { cause },
-    );
-  }
-  try {
-    for await (const chunk of body) {
-      for (let at = 0; at < chunk.length; ) at += writeSync(fd, chunk, at);
-    }
-    fsyncSync(fd);
-    renameSync(partial, path);
-  } catch (error) {
-    rmSync(partial, { force: true });
-    throw error;
-  } finally {
-    closeSync(fd);
-  }
-}
