@@ -6,3 +6,4 @@ export * from "./json-stream.ts";
 export * from "./listen.ts";
 export * from "./request-body.ts";
 export * from "./stdcopy.ts";
+export * from "./web-socket.ts";

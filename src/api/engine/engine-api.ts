@@ -26,6 +26,7 @@ import { Router } from "./router.ts";
 import type { EngineApiOptions, EngineServices } from "./services.ts";
 import { STATS_ROUTES } from "./stats-routes.ts";
 import { SYSTEM_ROUTES } from "./system-routes.ts";
+import { WEB_SOCKET_ROUTES, wantsWebSocket } from "./web-socket-routes.ts";
 
 const UPLOAD_IDLE_MS = 2 * MINUTE_MS; // a paused `docker load < file` on a busy disk; more is dead
 const DRAIN_MS = 5 * SECOND_MS; // for a client to notice the answer and stop sending
@@ -43,6 +44,7 @@ const ROUTES = [
   ...STATS_ROUTES,
   ...DISK_USAGE_ROUTES,
   ...ATTACH_ROUTES,
+  ...WEB_SOCKET_ROUTES,
   ...IMAGE_ROUTES,
   ...ARCHIVE_ROUTES,
   ...NETWORK_ROUTES,
@@ -70,7 +72,8 @@ export function createEngineApi(services: EngineServices, options: EngineApiOpti
     ["Server", `Docker/${options.engineVersion} (linux)`],
   ];
   return {
-    wantsConnection: (request) => request.method === "POST" && HIJACKED.test(request.url ?? ""),
+    wantsConnection: (request) =>
+      (request.method === "POST" && HIJACKED.test(request.url ?? "")) || wantsWebSocket(request),
     request: (request, response) => void answerPlain(context, router, headers, request, response),
     connection: (connection) => void answerRaw(context, router, headers, connection),
   };

@@ -37,6 +37,18 @@ export class RawAnswer {
     return this.#head;
   }
 
+  /** The end of a WebSocket handshake. Idempotent. @see RFC 6455 section 4.2.2 */
+  startWebSocket(acceptKey: string): Promise<void> {
+    this.#head ??= this.write(
+      this.#text("101 Switching Protocols", [
+        ["Upgrade", "websocket"],
+        ["Connection", "Upgrade"],
+        ["Sec-WebSocket-Accept", acceptKey],
+      ]),
+    );
+    return this.#head;
+  }
+
   /** A whole answer with a length; the connection is closed after it. */
   complete(status: number, contentType: string | undefined, body: string): void {
     this.#head = Promise.resolve();
