@@ -117,7 +117,12 @@ export interface ContainerService {
   logs(
     ref: string,
     options: LogReadOptions,
-  ): Promise<{ tty: boolean; entries: AsyncIterable<LogEntry> }>;
+  ): Promise<{
+    tty: boolean;
+    /** Goes before each line with `details`: `a=b,c=d `, or "". */
+    attributePrefix: string;
+    entries: AsyncIterable<LogEntry>;
+  }>;
   inspect(ref: string, options: { size: boolean }): Promise<ContainerInspect>;
   list(options: ContainerListOptions): Promise<ContainerSummary[]>;
   /** Throws not_found before the first sample. @see readStats in stats.ts for what comes when. */
@@ -126,11 +131,11 @@ export interface ContainerService {
   top(ref: string, psArgs: string): Promise<ContainerTop>;
   /** Changes limits at once, and for every later run. Durable when it resolves. */
   update(ref: string, body: ContainerUpdateBody): Promise<{ warnings: string[] }>;
-  /** Is the container's main process a tty? Needed to choose the framing. */
   /** Bytes of all layers on disk, each once. */
   layersSizeBytes(): number;
   /** Every volume with its size, which is reckoned by reading it. */
   volumesWithUsage(): Promise<VolumeWithUsage[]>;
+  /** Is the container's main process a tty? Needed to choose the framing. */
   isTty(ref: string): boolean;
   counts(): ContainerCounts;
   usersOfImage(id: Digest): readonly { containerId: string; running: boolean }[];

@@ -116,9 +116,9 @@ test("log options", () => {
     compress: false,
   });
   expect(plan({}, "none").limits).toBeUndefined();
-  expect(() => plan({}, "syslog")).toThrow('logging driver "syslog" is not supported');
-  expect(() => plan({ labels: "x" })).toThrow("unknown log opt 'labels'");
-  for (const bad of ["x", "-5", "0", "10t"]) {
+  expect(() => plan({}, "x")).toThrow("logger: no log driver named 'x' is registered");
+  expect(() => plan({ x: "y" })).toThrow("unknown log opt 'x' for json-file log driver");
+  for (const bad of ["x", "-5", "0", "10x"]) {
     expect(() => plan({ "max-size": bad })).toThrow("max-size");
   }
 });

@@ -7,7 +7,7 @@ import type { MonitorHandle, RuntimeChoice, StdioHub } from "../runtime/mod.ts";
 import type { RuntimeProcess, RuntimeSpec } from "../spec/mod.ts";
 import { thawAfterCrash } from "./commit.ts";
 import { finishExit, recordExit, undoRun, watchExit } from "./exit.ts";
-import { openLog } from "./logs.ts";
+import { openLog, resumeShipping } from "./logs.ts";
 import type { ContainerRecord, ExecRecord } from "./record.ts";
 import { removeContainer } from "./remove.ts";
 import { armRestart, scheduleRestart } from "./restart.ts";
@@ -273,6 +273,7 @@ async function settle(room: Room, id: string): Promise<void> {
   await finishExit(room, id);
   const record = room.table.get(id);
   if (record === undefined || record.state.kind === "running") return;
+  await resumeShipping(room, record);
   const { hostConfig: host, state } = record;
   if (host.AutoRemove && state.kind === "exited") {
     await removeContainer(room, id, { force: false, volumes: true });

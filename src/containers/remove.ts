@@ -3,7 +3,7 @@ import { NaruError } from "../base/mod.ts";
 import type { Change } from "../storage/mod.ts";
 import { crashPoint } from "./crash-point.ts";
 import { finishExit, undoRun } from "./exit.ts";
-import { endLog } from "./logs.ts";
+import { endLog, finishShipping, type LeavingLog, leavingLogOf } from "./logs.ts";
 import type { ContainerRecord } from "./record.ts";
 import { bundleDir, cancelRestart, containerDir, execDir, publish, type Room } from "./room.ts";
 import { lastExit } from "./state.ts";
@@ -16,12 +16,15 @@ interface RemovalWork {
   readonly volumes: readonly string[];
   /** Their directories are there only when the engine died while they ran. */
   readonly execs: readonly string[];
+  /** Older engines did not write it. */
+  readonly log?: LeavingLog | undefined;
 }
 
 /** Registers the second half of removals; before the work queue is started. */
 export function handleRemovalWork(room: Room): void {
   room.options.work.handle(REMOVAL_WORK, async (payload) => {
-    const { id, volumes, execs } = payload as RemovalWork;
+    const { id, volumes, execs, log } = payload as RemovalWork;
+    if (log !== undefined) await finishShipping(room, id, log);
     await room.options.layers.removeWritable(id);
     await rm(containerDir(room, id), { recursive: true, force: true });
     await rm(bundleDir(room, id), { recursive: true, force: true });
@@ -55,7 +58,8 @@ export async function removeContainer(
     const volumes = options.volumes ? ownVolumes(room, before) : [];
     const execRows = room.execs.removalChanges(id);
     const execs = execRows.map(({ key }) => key);
-    const payload: RemovalWork = { id, volumes, execs };
+    const log = leavingLogOf(room, before);
+    const payload: RemovalWork = { id, volumes, execs, log };
     const { item, change } = room.options.work.prepare(REMOVAL_WORK, payload);
     const also: Change[] = [change, ...execRows, ...room.options.volumes.removalChanges(volumes)];
     crashPoint("remove.before-commit");
@@ -63,6 +67,8 @@ export async function removeContainer(
     await room.table.remove(id, also);
     crashPoint("remove.after-commit");
     room.options.volumes.forget(volumes);
+    const open = room.logs.get(id);
+    if (log !== undefined && open !== undefined) room.leavingLogs.set(id, open);
     forget(room, id);
     publish(room, record, "destroy");
     const exitCode = lastExit(record.state)?.exitCode ?? 0;

@@ -201,7 +201,7 @@ describe("create", () => {
       { Sysctls: { "kernel.panic": "1" } },
       { Annotations: { "run.oci.x": "1" } },
       { Devices: [{ PathOnHost: "/dev/nosuch", PathInContainer: "", CgroupPermissions: "" }] },
-      { LogConfig: { Type: "syslog", Config: null } },
+      { LogConfig: { Type: "splunk", Config: null } },
       { VolumesFrom: ["nothing"] },
     ];
     for (const over of bad) {

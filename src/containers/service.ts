@@ -14,7 +14,7 @@ import { ExecTable } from "./exec-table.ts";
 import { fileOperations } from "./files.ts";
 import { HealthChecks } from "./health.ts";
 import { compileListFilters, compilePruneFilters, type Filters } from "./list-filter.ts";
-import { checkLogStreams, readLogs, rotateRegularly } from "./logs.ts";
+import { checkLogStreams, closeLogs, logPrefixOf, readLogs, rotateRegularly } from "./logs.ts";
 import type { ContainerRecord } from "./record.ts";
 import { recoverAll, recoverExec } from "./recovery.ts";
 import { alreadyRemoving, handleRemovalWork, removeContainer, stillRunning } from "./remove.ts";
@@ -68,6 +68,7 @@ export async function createContainerService(
     live: new Map(),
     pending: new Map(),
     logs: new Map(),
+    leavingLogs: new Map(),
     removing: new Set(),
     restarts: new Map(),
     afterRun: (id) => afterRun(room, id),
@@ -209,7 +210,8 @@ class Service implements ContainerService {
   logs: ContainerService["logs"] = async (ref, options) => {
     checkLogStreams(options);
     const record = this.#find(ref);
-    return { tty: record.config.Tty, entries: await readLogs(this.#room, record, options) };
+    const entries = await readLogs(this.#room, record, options);
+    return { tty: record.config.Tty, attributePrefix: logPrefixOf(record), entries };
   };
 
   inspect: ContainerService["inspect"] = async (ref, options) =>
@@ -312,6 +314,7 @@ class Service implements ContainerService {
     cancel();
     room.closing = true;
     for (const { hub } of room.live.values()) hub.close();
+    await closeLogs(room);
   };
 
   #findToKill(ref: string): ContainerRecord {

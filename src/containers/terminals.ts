@@ -6,6 +6,7 @@ import {
   type LogLimits,
   openContainerLog,
   resizeTerminal,
+  type ShippingPlan,
   type StdinMode,
   type StdioHub,
 } from "../runtime/mod.ts";
@@ -13,7 +14,8 @@ import {
 /** The runtime room's free functions behind one seam, so that tests can put others in their place. */
 export interface TerminalDriver {
   connectStdio(bundleDir: string, request: StdioRequest): Promise<StdioHub>;
-  openLog(path: string, limits: LogLimits): Promise<ContainerLog>;
+  /** `shipping` is asked when a run begins; undefined for a log that stays here. */
+  openLog(path: string, limits: LogLimits, shipping?: () => ShippingPlan): Promise<ContainerLog>;
   resize(bundleDir: string, size: { rows: number; columns: number }): void;
 }
 
@@ -27,7 +29,8 @@ export interface StdioRequest {
 export function createTerminalDriver(clock: Clock, logger: Logger): TerminalDriver {
   return {
     connectStdio: (bundleDir, request) => connectStdio(bundleDir, { ...request, logger }),
-    openLog: (path, limits) => openContainerLog(path, limits, { clock, logger }),
+    openLog: (path, limits, shipping) =>
+      openContainerLog(path, limits, { clock, logger, shipping }),
     resize: resizeTerminal,
   };
 }

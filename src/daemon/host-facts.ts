@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import type { SystemFacts } from "../api/mod.ts";
 import { formatTimestamp, systemClock } from "../base/mod.ts";
 import type { DaemonConfig } from "../config/mod.ts";
+import { LOG_DRIVERS } from "../containers/mod.ts";
 import {
   cgroupControllers,
   detectCgroups,
@@ -106,7 +107,7 @@ function engineFacts(
     ],
     debug: config.debug,
     logDriver: config.logDriver,
-    logDrivers: ["json-file", "local", "none"],
+    logDrivers: [...LOG_DRIVERS],
     volumeDrivers: ["local"],
     networkDrivers: ["bridge", "host", "null"],
     cgroupDriver: config.cgroupDriver,

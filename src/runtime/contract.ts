@@ -175,6 +175,13 @@ export interface ContainerLog {
   resumed(): void;
   /** Rotates when the live file is over the limit. Called by a timer and by recovery. */
   rotateIfNeeded(bundleDir: string): Promise<void>;
+  /**
+   * Resolves true when the peer of a shipped log has all of it, false when it took nothing for
+   * `patienceMs` or the log was closed before. True at once where nothing is shipped.
+   */
+  shipped(patienceMs: number): Promise<boolean>;
+  /** Stops shipping; the next `openContainerLog` goes on from the durable offset. */
+  close(): Promise<void>;
   remove(): Promise<void>;
 }
 

@@ -6,6 +6,7 @@ export {
   openContainerLog,
   type SpooledLog,
 } from "./log/container-log.ts";
+export type * from "./log/shipping/plan.ts";
 export { DEFAULT_SECCOMP_PROFILE } from "./seccomp/default-profile.ts";
 export { parseSeccompProfile, type SeccompProfile } from "./seccomp/profile.ts";
 export { parseSignal } from "./signals.ts";

@@ -60,6 +60,7 @@ class ConmonHub implements StdioHub {
     this.#options = options;
     this.ended = this.#end.promise;
     this.#spool = isSpooled(options.log) ? options.log.spool : undefined;
+    if (this.#spool !== undefined) this.#spool.onFullChanged = () => this.#balance();
   }
 
   async connect(path: string): Promise<void> {
@@ -88,7 +89,7 @@ class ConmonHub implements StdioHub {
   /** Lets the container wait while a client is too far behind, and go on when it has caught up. */
   #balance(): void {
     if (this.#over) return;
-    let slow = false;
+    let slow = this.#spool?.full === true;
     for (const client of this.#clients) {
       const max = client.spooling ? SPOOL_LAG_BYTES_MAX : MEMORY_LAG_BYTES_MAX;
       // Half of it before going on, so that it does not start and stop at every packet.

@@ -43,7 +43,11 @@ beforeAll(async () => {
       inspect: async (ref) => {
         throw new NaruError("not_found", `No such container: ${ref}`);
       },
-      logs: async (_ref, options) => ({ tty: false, entries: lines(options.signal) }),
+      logs: async (_ref, options) => ({
+        tty: false,
+        attributePrefix: "a=b ",
+        entries: lines(options.signal),
+      }),
       wait: async (_ref, _condition, signal) => ({
         result: new Promise((resolve, reject) => {
           setTimeout(() => resolve({ exitCode: 5, error: undefined }), 100);

@@ -140,6 +140,8 @@ export function fakeTerminals(script: Script): TerminalDriver {
         resumed: () => undefined,
         ended: () => undefined,
         rotateIfNeeded: () => Promise.resolve(),
+        shipped: () => Promise.resolve(true),
+        close: () => Promise.resolve(),
         remove: () => Promise.resolve(),
       };
     },

@@ -14,7 +14,7 @@ const logs: PlainHandler = async (call, { containers }) => {
     throw new NaruError("invalid_argument", "Bad parameters: you must choose at least one stream");
   }
   const timestamps = query.flag("timestamps");
-  const { tty, entries } = await containers.logs(call.param, {
+  const { tty, entries, attributePrefix } = await containers.logs(call.param, {
     stdout,
     stderr,
     follow: query.flag("follow"),
@@ -24,10 +24,11 @@ const logs: PlainHandler = async (call, { containers }) => {
     signal: call.signal,
   });
   call.startStream(!tty && call.version >= MULTIPLEXED_SINCE ? MULTIPLEXED_STREAM : RAW_STREAM);
+  const attributes = query.flag("details") ? attributePrefix : "";
   for await (const entry of entries) {
-    const line = timestamps
-      ? Buffer.concat([Buffer.from(`${paddedTime(entry.timeNs)} `), entry.bytes])
-      : entry.bytes;
+    const time = timestamps ? `${paddedTime(entry.timeNs)} ` : "";
+    const before = time + attributes;
+    const line = before === "" ? entry.bytes : Buffer.concat([Buffer.from(before), entry.bytes]);
     await writeLine(call, tty ? line : encodeStdcopy(entry.stream, line));
   }
   call.response.end();

@@ -14,6 +14,7 @@ import { reopenLog } from "../control.ts";
 import { EntryJoiner } from "./entry-joiner.ts";
 import { SegmentReader, type SegmentSource } from "./segment-reader.ts";
 import {
+  bytesOf,
   compressSegment,
   inodeOf,
   linkSegment,
@@ -22,6 +23,10 @@ import {
   type Segment,
   scanSegment,
 } from "./segments.ts";
+import { OffsetFile } from "./shipping/offset-file.ts";
+import type { ShippingPlan } from "./shipping/plan.ts";
+import { Shipper, type ShippingSource } from "./shipping/shipper.ts";
+import { openSink } from "./shipping/sink.ts";
 import { type LogSpool, type Positions, SpoolCursor } from "./spool.ts";
 import { findTail, OutputCounter } from "./tail.ts";
 
@@ -41,7 +46,12 @@ const FOLLOW_POLL_MS = 500;
 export interface ContainerLogOptions {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Asked when shipping begins; undefined for a log that stays here. */
+  readonly shipping?: (() => ShippingPlan) | undefined;
 }
+
+/** Beyond this a peer that is behind holds the container back: what a slow client may cost, too. */
+const SHIPPING_LAG_BYTES_MAX = 512 * 1024 * 1024;
 
 /**
  * Opens the log at `path` (it need not exist yet) and finishes a half-done rotation. Nothing is kept
@@ -72,7 +82,7 @@ interface Anchor {
   readonly positions: Positions;
 }
 
-class FileLog implements SpooledLog, SegmentSource, LogSpool {
+class FileLog implements SpooledLog, SegmentSource, LogSpool, ShippingSource {
   readonly path: string;
   readonly spool: LogSpool = this;
   readonly #limits: LogLimits;
@@ -90,23 +100,66 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool {
   /** Where in a file which output positions of this run are; none after an engine restart. */
   readonly #anchors: Map<number, Anchor> = new Map();
   readonly #cursors: Set<SpoolCursor> = new Set();
+  readonly #shipping: (() => ShippingPlan) | undefined;
+  #shipper: Shipper | undefined;
+  full = false;
+  onFullChanged: () => void = () => undefined;
 
   constructor(path: string, limits: LogLimits, options: ContainerLogOptions) {
     this.path = path;
     this.#limits = limits;
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.#shipping = options.shipping;
   }
 
   async load(): Promise<void> {
     const listing = await listSegments(this.path);
     this.#segments = [...listing.segments];
-    this.liveSerial = (this.#segments.at(-1)?.serial ?? 0) + 1;
+    this.liveSerial = listing.linkedSerial ?? (this.#segments.at(-1)?.serial ?? 0) + 1;
     this.liveInode = listing.liveInode;
+    if (this.#shipping !== undefined) await this.#prepareShipping(this.#shipping);
     for (const segment of this.#segments) {
       if (this.#limits.compress && !segment.compressed) await this.#finish(segment);
     }
     await this.#prune();
+    this.#shipper?.start();
+  }
+
+  async #prepareShipping(plan: () => ShippingPlan): Promise<void> {
+    const { clock, logger } = { clock: this.#clock, logger: this.#logger };
+    const offsets = new OffsetFile(`${this.path}.shipped`);
+    const shipped = await offsets.read();
+    if (shipped !== undefined) {
+      // Numbers go on from the file that was live then, though older ones may all be gone.
+      const same = this.liveInode?.toString() === shipped.liveInode;
+      const next = same ? shipped.liveSerial : shipped.liveSerial + 1;
+      this.liveSerial = Math.max(this.liveSerial, next);
+    }
+    const start = { serial: 0, offset: 0, partial: null };
+    this.#shipper = new Shipper(
+      {
+        ...{ source: this, plan, offsets, clock, logger },
+        openSink: (of) => openSink(of, { clock, logger }),
+        onMoved: () => {
+          this.#rotation = this.#rotation.then(() => this.#prune()).catch(() => undefined);
+        },
+      },
+      shipped ?? { stdout: start, stderr: start },
+    );
+  }
+
+  get atRest(): boolean {
+    return this.#ended;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  liveFile(): { liveSerial: number; liveInode: string } {
+    this.liveInode ??= statSync(this.path, { bigint: true, throwIfNoEntry: false })?.ino;
+    return { liveSerial: this.liveSerial, liveInode: String(this.liveInode ?? 0n) };
   }
 
   started(): void {
@@ -117,12 +170,23 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool {
     const offset = Number(status?.size ?? 0n);
     this.#anchors.set(this.liveSerial, { offset, positions: { stdout: 0, stderr: 0 } });
     this.#wake();
+    this.#shipper?.start();
   }
 
   resumed(): void {
     this.#ended = false;
     this.#anchors.clear();
     this.#wake();
+    this.#shipper?.start();
+  }
+
+  shipped(patienceMs: number): Promise<boolean> {
+    return this.#shipper?.drained(patienceMs) ?? Promise.resolve(true);
+  }
+
+  async close(): Promise<void> {
+    await this.#shipper?.close();
+    await this.#rotation;
   }
 
   ended(): void {
@@ -156,7 +220,7 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool {
           yield* joiner.rest();
           return;
         }
-        if (this.#version === version) await this.#change(options.signal);
+        if (this.#version === version) await this.change(options.signal);
       }
     } finally {
       await reader.close();
@@ -174,16 +238,18 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool {
   }
 
   /** Resolves when something may have come, and at least every FOLLOW_POLL_MS. */
-  async #change(signal: AbortSignal): Promise<void> {
+  async change(signal: AbortSignal): Promise<void> {
     this.#watch();
     const { promise, resolve } = Promise.withResolvers<void>();
     const cancel = this.#clock.after(FOLLOW_POLL_MS, resolve);
     this.#waiting.add(resolve);
-    signal.addEventListener("abort", () => resolve(), { once: true });
+    const end = (): void => resolve();
+    signal.addEventListener("abort", end, { once: true });
     try {
       await promise;
     } finally {
       cancel();
+      signal.removeEventListener("abort", end);
       this.#waiting.delete(resolve);
       if (this.#waiting.size === 0 && (signal.aborted || this.#ended)) this.#unwatch();
     }
@@ -277,16 +343,43 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool {
     });
   }
 
-  /** Removes the oldest segments beyond the limit, except those that a lagging client needs. */
+  /**
+   * Removes the oldest segments beyond the limit, except those that a lagging client or a peer needs.
+   * A peer in non-blocking mode is kept no more than its buffer.
+   */
   async #prune(): Promise<void> {
-    const needed = Math.min(...[...this.#cursors].map((cursor) => cursor.serial), Infinity);
+    const clients = Math.min(...[...this.#cursors].map((cursor) => cursor.serial), Infinity);
+    const peer = this.#shipper?.serial ?? Infinity;
+    let keptBytes = 0;
+    if (peer <= (this.#segments.at(-1)?.serial ?? 0)) keptBytes = await this.#bytesFrom(peer);
+    const plan = keptBytes > 0 ? this.#shipping?.() : undefined;
+    const waits = plan?.blocking === true && keptBytes > SHIPPING_LAG_BYTES_MAX;
     while (this.#segments.length > Math.max(0, this.#limits.segmentsMax - 1)) {
       const oldest = this.#segments[0];
-      if (oldest === undefined || oldest.serial >= needed) return;
+      if (oldest === undefined || oldest.serial >= clients) break;
+      if (plan !== undefined && oldest.serial >= peer) {
+        if (plan.blocking || keptBytes <= plan.bufferBytesMax) break;
+        const bytes = await bytesOf(oldest.path);
+        keptBytes -= bytes;
+        this.#logger.warn("log lines are dropped before they were shipped", {
+          ...{ container: plan.origin.containerId, file: oldest.path, bytes },
+        });
+      }
       this.#segments.shift();
       this.#anchors.delete(oldest.serial);
       await rm(oldest.path, { force: true });
     }
+    if (waits === this.full) return;
+    this.full = waits;
+    this.onFullChanged();
+  }
+
+  async #bytesFrom(serial: number): Promise<number> {
+    let total = await bytesOf(this.path);
+    for (const segment of this.#segments) {
+      if (segment.serial >= serial) total += await bytesOf(segment.path);
+    }
+    return total;
   }
 
   openCursor(positions: Positions): SpoolCursor | undefined {
@@ -312,7 +405,8 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool {
     this.#ended = true;
     this.#wake();
     this.#unwatch();
-    await this.#rotation;
+    await this.close();
+    await rm(`${this.path}.shipped`, { force: true });
     const { segments } = await listSegments(this.path);
     for (const segment of segments) await rm(segment.path, { force: true });
     for (const path of [

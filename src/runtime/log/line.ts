@@ -86,26 +86,38 @@ function parseTime(buffer: Buffer, start: number, end: number): bigint | undefin
 /** Cuts pieces of a file, wherever they are cut, into lines. */
 export class LineSplitter {
   #rest: Buffer = Buffer.alloc(0);
+  /** Where `#rest` begins in the file. */
+  #at = 0;
+  /** Where each line of the last `push` ends in the file, its newline included. */
+  ends: number[] = [];
 
   /** The whole lines in `chunk` and what was left of the last one. */
   push(chunk: Buffer): LogLine[] {
     const buffer = this.#rest.byteLength === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     const lines: LogLine[] = [];
+    this.ends = [];
     let start = 0;
     for (;;) {
       const end = buffer.indexOf(NEWLINE, start);
       if (end === -1) break;
       const line = parseLine(buffer, start, end);
-      if (line !== undefined) lines.push(line);
+      if (line !== undefined) {
+        lines.push(line);
+        this.ends.push(this.#at + end + 1);
+      }
       start = end + 1;
     }
     const rest = buffer.subarray(start);
-    this.#rest = rest.byteLength > LINE_BYTES_MAX ? Buffer.alloc(0) : rest;
+    const damaged = rest.byteLength > LINE_BYTES_MAX;
+    this.#at += damaged ? buffer.byteLength : start;
+    this.#rest = damaged ? Buffer.alloc(0) : rest;
     return lines;
   }
 
-  /** Forgets a torn end, before the next file. */
-  reset(): void {
+  /** Forgets a torn end, before the next file, which is read from `offset` on. */
+  reset(offset = 0): void {
     this.#rest = Buffer.alloc(0);
+    this.#at = offset;
+    this.ends = [];
   }
 }

@@ -43,6 +43,11 @@ export class SegmentReader {
     return this.#serial;
   }
 
+  /** Where in its (uncompressed) file each line of the last `next` ends. */
+  get lineEnds(): readonly number[] {
+    return this.#splitter.ends;
+  }
+
   /** Lines that are there (perhaps none of a torn one), or undefined at the end of the live file. */
   async next(): Promise<LogLine[] | undefined> {
     for (;;) {
@@ -100,11 +105,13 @@ export class SegmentReader {
       if (segment.serial !== this.#serial) this.#offset = 0;
       this.#serial = segment.serial;
       if (segment.compressed) {
+        this.#splitter.reset(this.#offset);
         this.#openCompressed(segment.path);
         return true;
       }
       try {
         this.#file = await open(segment.path, "r");
+        this.#splitter.reset(this.#offset);
         return true;
       } catch (error) {
         // Compressed or removed in this moment: ask again.
@@ -125,6 +132,7 @@ export class SegmentReader {
       // In the moment of a rotation the live name has the next file already.
       if (known === undefined || ino === known || this.#serial < this.#source.liveSerial) {
         this.#file = file;
+        this.#splitter.reset(this.#offset);
         return true;
       }
       await file.close();

@@ -19,6 +19,8 @@ export interface SegmentListing {
   readonly segments: readonly Segment[];
   readonly liveInode: bigint | undefined;
   readonly liveBytes: number;
+  /** The number that the live file has already: its rotation was cut off before the reopening. */
+  readonly linkedSerial: number | undefined;
 }
 
 const GZIP_LEVEL = 3; // twice as fast as the default for a tenth more space
@@ -31,6 +33,7 @@ const GZIP_LEVEL = 3; // twice as fast as the default for a tenth more space
 export async function listSegments(path: string): Promise<SegmentListing> {
   const live = await statOrUndefined(path);
   const found = new Map<number, Segment>();
+  let linkedSerial: number | undefined;
   const prefix = `${basename(path)}.`;
   for (const name of await namesIn(dirname(path))) {
     if (!name.startsWith(prefix)) continue;
@@ -44,6 +47,7 @@ export async function listSegments(path: string): Promise<SegmentListing> {
       continue;
     }
     const status = await statOrUndefined(file);
+    if (status !== undefined && status.ino === live?.ino) linkedSerial = serial;
     if (status === undefined || status.ino === live?.ino) continue;
     const other = found.get(serial);
     if (other !== undefined) {
@@ -57,6 +61,7 @@ export async function listSegments(path: string): Promise<SegmentListing> {
     segments: [...found.values()].sort((left, right) => left.serial - right.serial),
     liveInode: live?.ino,
     liveBytes: Number(live?.size ?? 0n),
+    linkedSerial,
   };
 }
 
@@ -106,6 +111,11 @@ export async function compressSegment(
 /** Shows a segment's bytes without changing it. */
 export async function scanSegment(path: string, onChunk: (chunk: Buffer) => void): Promise<void> {
   for await (const chunk of createReadStream(path)) onChunk(chunk as Buffer);
+}
+
+/** On disk; 0 for a file that is gone. */
+export async function bytesOf(path: string): Promise<number> {
+  return Number((await statOrUndefined(path))?.size ?? 0n);
 }
 
 export async function inodeOf(path: string): Promise<bigint | undefined> {

@@ -7,6 +7,10 @@ export type Positions = Readonly<Record<OutputStream, number>>;
 export interface LogSpool {
   /** A reader from these positions on, or undefined when the log cannot tell where they are. */
   openCursor(positions: Positions): SpoolCursor | undefined;
+  /** A peer that the log is shipped to is so far behind that the container has to wait. */
+  readonly full: boolean;
+  /** Called when `full` changes. */
+  onFullChanged: () => void;
 }
 
 /** Reads output again from the log, exactly from a position on. Keeps its segments from removal. */
