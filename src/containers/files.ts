@@ -198,7 +198,8 @@ async function bindsOf(room: Room, record: ContainerRecord): Promise<ViewBind[]>
   for (const { type, ...one } of inMountOrder(record.mounts)) {
     if (type !== "bind" && type !== "volume") continue;
     const source = type === "bind" ? one.source : await volumes.materialise(one.volumeName);
-    binds.push({ source, destination: one.destination, readOnly: one.readOnly });
+    const { destination, readOnly, subpath = "" } = one;
+    binds.push({ source, subpath, destination, readOnly });
   }
   return binds;
 }
@@ -206,7 +207,9 @@ async function bindsOf(room: Room, record: ContainerRecord): Promise<ViewBind[]>
 /** Volumes that take what the image has, which the first start would do. */
 function copiesUp(record: ContainerRecord): readonly RecordedMount[] {
   if (record.runNumber > 0) return [];
-  return record.mounts.filter(({ type, copyUp }) => type === "volume" && copyUp);
+  return record.mounts.filter(
+    ({ type, copyUp, subpath = "" }) => type === "volume" && copyUp && subpath === "",
+  );
 }
 
 async function fillVolumes(room: Room, record: ContainerRecord, root: string): Promise<void> {

@@ -5,6 +5,8 @@ import type { OverlayDirs } from "../../storage/mod.ts";
 export interface ViewBind {
   /** Host path. */
   readonly source: string;
+  /** The part of the source that is shown, "" for all of it. */
+  readonly subpath: string;
   /** In the container, absolute. */
   readonly destination: string;
   readonly readOnly: boolean;

@@ -137,7 +137,7 @@ export async function openLower(source: UpperSource): Promise<number> {
 function showBind(rootFd: number, bind: ViewBind): void {
   let sourceFd: number;
   try {
-    sourceFd = open(bind.source, O_PATH);
+    sourceFd = openSource(bind);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return;
     throw error;
@@ -155,6 +155,17 @@ function showBind(rootFd: number, bind: ViewBind): void {
     if (bind.readOnly) makeReadOnly(rootFd, bind.destination);
   } finally {
     close(sourceFd);
+  }
+}
+
+/** A part of a volume is resolved inside it: the links on the way are a container's. */
+function openSource({ source, subpath }: ViewBind): number {
+  const fd = open(source, O_PATH);
+  if (subpath === "") return fd;
+  try {
+    return openat2(fd, subpath, { flags: O_PATH, resolve: IN_ROOT });
+  } finally {
+    close(fd);
   }
 }
 
