@@ -14,7 +14,6 @@ const ABSENT: Readonly<Record<string, string>> = {
   "POST /images/{name}/push": "pushing images",
   "GET /images/search": "searching images",
   "GET /distribution/{name}/json": "asking a registry for an image",
-  "POST /auth": "logging in to a registry",
   "GET /volumes": "volumes",
   "POST /volumes/create": "volumes",
   "POST /volumes/prune": "volumes",

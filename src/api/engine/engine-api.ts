@@ -12,6 +12,7 @@ import {
 } from "./api-version.ts";
 import { ARCHIVE_ROUTES } from "./archive-routes.ts";
 import { ATTACH_ROUTES } from "./attach-routes.ts";
+import { AUTH_ROUTES } from "./auth-routes.ts";
 import { Call } from "./call.ts";
 import { CONTAINER_ROUTES } from "./container-routes.ts";
 import { DISK_USAGE_ROUTES } from "./disk-usage-routes.ts";
@@ -39,6 +40,7 @@ export function engineOperations(): readonly string[] {
 
 const ROUTES = [
   ...SYSTEM_ROUTES,
+  ...AUTH_ROUTES,
   ...CONTAINER_ROUTES,
   ...LOG_ROUTES,
   ...STATS_ROUTES,

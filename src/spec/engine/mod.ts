@@ -1,3 +1,4 @@
+export * from "./auth-decoder.ts";
 export type * from "./container.ts";
 export type * from "./container-config.ts";
 export * from "./container-config-decoder.ts";
