@@ -69,6 +69,7 @@ describe.skipIf(!privileged())("files of containers", () => {
     });
   }
   hostileTests();
+  attributeTests();
   sizeTests();
   crashTests();
 });
@@ -150,7 +151,16 @@ function otherTests(client: Client): void {
       expect(diff.some((line) => /hosts|resolv|\/dev|\/proc/.test(line))).toBe(false);
 
       const tag = `committed-${client}:1`;
-      const flags = ["-a", "me", "-m", "why", "-c", 'CMD ["cat", "/root/new"]', "-c", 'ENV A="b c"'];
+      const flags = [
+        "-a",
+        "me",
+        "-m",
+        "why",
+        "-c",
+        'CMD ["cat", "/root/new"]',
+        "-c",
+        'ENV A="b c"',
+      ];
       const id = await run(client, "commit", ...flags, name, tag);
       expect(id).toMatch(/^sha256:[0-9a-f]{64}$/);
       expect(await run("naru", "run", "--rm", tag)).toBe("x");
@@ -326,6 +336,63 @@ function sizeTests(): void {
       expect(readFileSync(`/proc/${engine.pid}/mounts`, "utf8")).not.toContain(
         `${engine.execRoot}/view`,
       );
+      await run("naru", "rm", "-f", name);
+    },
+    TIMEOUT_MS,
+  );
+}
+
+function attributeTests(): void {
+  test(
+    "holes and owners survive; -a gives everything to the container's user",
+    async () => {
+      const here = await mkdtemp(join(folder, "sparse-"));
+      Bun.spawnSync(["truncate", "-s", "200M", join(here, "holes")]);
+      await writeFile(join(here, "owned"), "x");
+      chownSync(join(here, "owned"), 1234, 2345);
+      const name = await container("created", "--user", "7:8");
+      const tar = Bun.spawnSync(["tar", "-C", here, "-cSf", "-", "holes"]).stdout;
+      await cliOk(engine, ["cp", "-", `${name}:/tmp`], { stdin: tar });
+      await run("naru", "cp", join(here, "owned"), `${name}:/tmp/`);
+      await run("naru", "cp", "-a", join(here, "owned"), `${name}:/tmp/mine`);
+      await run("naru", "start", name);
+      const script = "stat -c '%s %b' /tmp/holes; stat -c '%u:%g' /tmp/owned /tmp/mine";
+      const lines = (await run("naru", "exec", name, "sh", "-c", script)).split("\n");
+      const [size, blocks] = (lines[0] ?? "").split(" ").map(Number);
+      expect(size).toBe(200 * MIB);
+      expect(blocks).toBeLessThan(2048); // less than a megabyte is on the disk
+      expect(lines.slice(1)).toEqual(["1234:2345", "7:8"]);
+      await run("naru", "rm", "-f", name);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "what cannot be written is refused and says so",
+    async () => {
+      const name = await container("created", "--read-only", "-v", `${folder}:/ro:ro`);
+      for (const state of ["created", "running"]) {
+        if (state === "running") await run("naru", "start", name);
+        const root = await cli(engine, ["cp", "/etc/hostname", `${name}:/tmp/`]);
+        expect(root.stderr).toContain("container rootfs is marked read-only");
+        const volume = await cli(engine, ["cp", "/etc/hostname", `${name}:/ro/`]);
+        expect(volume.stderr).toContain("mounted volume is marked read-only");
+      }
+      await run("naru", "rm", "-f", name);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "the tmpfs of a running container is seen, and what the kernel makes up is not copied",
+    async () => {
+      const name = await container("running", "--tmpfs", "/scratch");
+      await run("naru", "exec", name, "sh", "-c", "echo here >/scratch/file");
+      await run("naru", "cp", `${name}:/scratch/file`, join(folder, "scratch"));
+      expect(readFileSync(join(folder, "scratch"), "utf8")).toBe("here\n");
+      const tar = await cli(engine, ["cp", `${name}:/`, "-"]);
+      expect(tar.stdoutBytes.includes("/scratch/file")).toBe(true);
+      expect(tar.stdoutBytes.includes("/proc/1")).toBe(false);
       await run("naru", "rm", "-f", name);
     },
     TIMEOUT_MS,
