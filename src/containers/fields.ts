@@ -96,7 +96,7 @@ export const HOST_CONFIG_FIELDS: Readonly<Record<keyof HostConfig, FieldTreatmen
   CpusetMems: limited(RESOURCES),
   Devices: limited("runtime/spec-builder/host-devices.ts"),
   DeviceCgroupRules: limited(RESOURCES),
-  DeviceRequests: refused,
+  DeviceRequests: limited("containers/cdi.ts"),
   MemoryReservation: limited(RESOURCES),
   MemorySwap: limited(RESOURCES),
   MemorySwappiness: limited(RESOURCES),

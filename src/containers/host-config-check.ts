@@ -3,6 +3,7 @@ import { cpus } from "node:os";
 import { MiB, NaruError } from "../base/mod.ts";
 import { checkDnsSettings, parseExtraHost } from "../network/mod.ts";
 import type { HostConfig } from "../spec/mod.ts";
+import { checkDeviceRequests } from "./cdi.ts";
 
 /** Below this the runtime itself does not fit. Docker's limit and words. */
 const MEMORY_BYTES_MIN = 6 * MiB;
@@ -15,6 +16,7 @@ function invalid(message: string, field: string): NaruError {
 /** Throws invalid_argument or unsupported, naming the field, before anything is written. */
 export function checkHostConfig(host: HostConfig): void {
   refuseWhatIsNotDone(host);
+  checkDeviceRequests(host);
   checkMemory(host);
   checkCpu(host);
   checkBlkio(host);
@@ -60,7 +62,6 @@ const NO_LINUX_MODE: ReadonlySet<keyof HostConfig> = new Set(["UsernsMode", "Iso
 /** Fields whose wish this engine cannot fulfil; each with the value that asks for nothing. */
 function refuseWhatIsNotDone(host: HostConfig): void {
   const wishes: readonly [field: keyof HostConfig, asks: boolean][] = [
-    ["DeviceRequests", (host.DeviceRequests ?? []).length > 0],
     ["CpuCount", host.CpuCount !== 0],
     ["CpuPercent", host.CpuPercent !== 0],
     ["IOMaximumIOps", host.IOMaximumIOps !== 0],

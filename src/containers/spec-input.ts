@@ -15,6 +15,7 @@ import {
   type SpecUlimit,
 } from "../runtime/mod.ts";
 import type { HostConfig, ThrottleDevice, WeightDevice } from "../spec/mod.ts";
+import { planCdi } from "./cdi.ts";
 import { commandOf } from "./config-merge.ts";
 import type { ContainerDefaults } from "./contract.ts";
 import type { ContainerRecord } from "./record.ts";
@@ -39,15 +40,19 @@ export function planSpecInput(
 ): ContainerSpecInput {
   const { config, hostConfig: host } = record;
   const security = parseSecurityOptions(host.SecurityOpt ?? []);
+  const vendor = planCdi(host);
   const [rows, columns] = host.ConsoleSize;
   return {
     id: record.id,
     rootfsPath: parts.rootfsPath,
     readonlyRootfs: host.ReadonlyRootfs,
     args: commandOf(config),
-    env: withHome(config.Env ?? [], parts.user.home),
+    env: withHome([...(config.Env ?? []), ...vendor.env], parts.user.home),
     cwd: config.WorkingDir,
-    user: parts.user,
+    user: {
+      ...parts.user,
+      additionalGids: [...parts.user.additionalGids, ...vendor.additionalGids],
+    },
     terminal: config.Tty,
     consoleSize: rows > 0 && columns > 0 ? { rows, columns } : undefined,
     hostname: config.Hostname,
@@ -55,9 +60,9 @@ export function planSpecInput(
     capAdd: host.CapAdd ?? [],
     capDrop: host.CapDrop ?? [],
     privileged: host.Privileged,
-    devices: planDevices(host),
+    devices: [...planDevices(host), ...vendor.devices],
     deviceCgroupRules: host.DeviceCgroupRules ?? [],
-    mounts: parts.mounts,
+    mounts: [...parts.mounts, ...vendor.mounts],
     shm: parts.shm,
     maskedPaths: pathList(host.MaskedPaths, security.systemPathsUnconfined),
     readonlyPaths: pathList(host.ReadonlyPaths, security.systemPathsUnconfined),
@@ -74,6 +79,7 @@ export function planSpecInput(
     seccomp: planSeccomp(security.seccomp, defaults, builtinProfile),
     apparmorProfile: planApparmor(security.apparmor),
     initPath: (host.Init ?? defaults.init) ? defaults.initPath : undefined,
+    hooks: vendor.hooks,
     annotations: host.Annotations ?? {},
   };
 }

@@ -3,7 +3,7 @@
  * read from inside. What this kernel lacks must have been said in a warning or an error.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type Dockerode from "dockerode";
 import { privileged } from "../harness/cli.ts";
@@ -169,6 +169,29 @@ const OTHERS: Proofs = {
       CgroupPermissions: "r",
     };
     expect(await seen("ls -l /dev/mine", { Devices: [device] })).toMatch(/^c.* 1, +11 .*mine$/);
+  },
+  "HostConfig.DeviceRequests": async () => {
+    const vendor = `naru${engine.id}.example.com`;
+    const path = `/var/run/cdi/${vendor}.json`;
+    const containerEdits = {
+      env: ["VENDOR=yes"],
+      deviceNodes: [{ path: "/dev/mine", hostPath: "/dev/zero" }],
+      mounts: [{ hostPath: "/usr", containerPath: "/vendor", options: ["ro", "nosuid", "rbind"] }],
+    };
+    const devices = [{ name: "one", containerEdits }];
+    const DeviceRequests = [{ Driver: "cdi", DeviceIDs: [`${vendor}/thing=one`] }];
+    const missing = await refused(run(docker, "true", { HostConfig: { DeviceRequests } as never }));
+    expect(missing.text).toContain(`unresolvable CDI devices ${vendor}/thing=one`);
+    mkdirSync("/var/run/cdi", { recursive: true });
+    writeFileSync(path, JSON.stringify({ cdiVersion: "0.6.0", kind: `${vendor}/thing`, devices }));
+    try {
+      const script = "echo $VENDOR; head -c 1 /dev/mine | wc -c; grep ' /vendor ' /proc/mounts";
+      const [env, bytes, mounted] = (await seen(script, { DeviceRequests })).split("\n");
+      expect({ env, bytes }).toEqual({ env: "yes", bytes: "1" });
+      expect(mounted).toMatch(/ ro,nosuid/);
+    } finally {
+      rmSync(path);
+    }
   },
   "HostConfig.DeviceCgroupRules": async () => {
     const script = "mknod /disk b 7 0 && head -c 0 /disk && echo opened";

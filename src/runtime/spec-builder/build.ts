@@ -65,6 +65,7 @@ export function buildRuntimeSpec(input: ContainerSpecInput, host: HostFacts): Bu
     ...(ownUts && input.hostname !== "" ? { hostname: input.hostname } : {}),
     ...(ownUts && input.domainname !== "" ? { domainname: input.domainname } : {}),
     mounts: buildMounts(input),
+    ...(Object.keys(input.hooks ?? {}).length === 0 ? {} : { hooks: { ...input.hooks } }),
     annotations: { ...input.annotations },
     linux: {
       namespaces: buildNamespaces(input),

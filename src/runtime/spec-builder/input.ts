@@ -1,3 +1,4 @@
+import type { RuntimeHook } from "../../spec/mod.ts";
 import type { HostCapabilities } from "../capabilities.ts";
 import type { SeccompProfile } from "../seccomp/profile.ts";
 
@@ -45,6 +46,8 @@ export interface ContainerSpecInput {
   readonly apparmorProfile: string | undefined;
   /** Host path of the init program for --init, or undefined. */
   readonly initPath: string | undefined;
+  /** Programs of device vendors, by the name of the moment. @see OCI runtime-spec config.md */
+  readonly hooks?: Readonly<Record<string, RuntimeHook[]>>;
   /** The user's; `run.oci.*` is refused, it would steer the runtime. */
   readonly annotations: Readonly<Record<string, string>>;
 }
@@ -78,6 +81,8 @@ export type SpecMount =
       readonly readOnly: "no" | "top" | "recursive";
       /** "" for rprivate. */
       readonly propagation: string;
+      /** More mount options, such as `nosuid`. */
+      readonly more?: readonly string[];
     }
   | {
       readonly kind: "tmpfs";

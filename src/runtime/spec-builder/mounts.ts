@@ -114,7 +114,7 @@ function userMount(mount: SpecMount): RuntimeMount {
     destination: mount.destination,
     type: "bind",
     source: mount.source,
-    options: [mount.recursive ? "rbind" : "bind", propagation, access],
+    options: [mount.recursive ? "rbind" : "bind", propagation, access, ...(mount.more ?? [])],
   };
 }
 
