@@ -76,7 +76,6 @@ export const BAD_CONFIG: readonly BadBody[] = [
 /** What the contract knows and this engine cannot do: refused by name, and as not implemented. */
 export const UNSUPPORTED: readonly BadBody[] = [
   host("DeviceRequests", [{ Driver: "nvidia", Count: -1 }]),
-  host("LogConfig", { Type: "syslog" }),
   host("StorageOpt", { size: "1G" }),
   host("Links", ["a:b"]),
   host("VolumeDriver", "nfs"),
@@ -142,6 +141,7 @@ export const BAD_HOST: readonly BadBody[] = [
   host("RestartPolicy", { Name: "sometimes" }, "restart policy"),
   host("RestartPolicy", { Name: "on-failure", MaximumRetryCount: -1 }, "restart policy"),
   host("LogConfig", { Type: "json-file", Config: { "max-size": "huge" } }, "max-size"),
+  host("LogConfig", { Type: "splunk" }, "no log driver named 'splunk' is registered"),
   host("LogConfig", { Type: "json-file", Config: { colour: "red" } }, "json-file"),
   host("Binds", ["/a:b"], "invalid volume specification"),
   host("Binds", ["/a:/b:sideways"], "invalid mode: sideways"),

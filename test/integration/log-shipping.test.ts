@@ -47,7 +47,7 @@ const ROOMY: LogLimits = { segmentBytesMax: 1 << 20, segmentsMax: 5, compress: t
 async function ship(
   path: string,
   target: LogTarget,
-  options: { limits?: LogLimits; plan?: Partial<ShippingPlan> } = {},
+  options: { limits?: LogLimits; plan?: Partial<ShippingPlan>; lagBytesMax?: number } = {},
 ): Promise<SpooledLog> {
   const plan: ShippingPlan = {
     target,
@@ -60,6 +60,7 @@ async function ship(
   };
   const log = await openContainerLog(path, options.limits ?? ROOMY, {
     ...{ clock: systemClock, logger: silentLogger, shipping: () => plan },
+    ...(options.lagBytesMax === undefined ? {} : { shippingLagBytesMax: options.lagBytesMax }),
   });
   logs.push(log);
   return log;
@@ -159,6 +160,27 @@ test("non-blocking: beyond the buffer the oldest lines are dropped, and the newe
   const got = numbers(peer.text());
   expect(got.length).toBeLessThan(150);
   expect(got.slice(-20)).toEqual(range(181, 200));
+}, 30_000);
+
+test("blocking: over the budget the container has to wait, and goes on when all was taken", async () => {
+  const path = newPath();
+  const first = await streamPeer();
+  await first.close();
+  const limits = { segmentBytesMax: 500, segmentsMax: 2, compress: false };
+  const log = await ship(path, syslog(first), { limits, lagBytesMax: 3000 });
+  const changes: boolean[] = [];
+  log.spool.onFullChanged = () => changes.push(log.spool.full);
+  log.started();
+  for (let round = 0; round < 3; round += 1) {
+    appendFileSync(path, lines(round * 20 + 1, round * 20 + 20));
+    await log.rotateIfNeeded(dir);
+  }
+  expect(changes).toEqual([true]);
+  const peer = await opened(streamPeer({ port: first.port }));
+  // Nothing is written any more: the container waits.
+  await eventually(() => changes.length === 2);
+  expect(changes).toEqual([true, false]);
+  await eventually(() => numbers(peer.text()).length === 60);
 }, 30_000);
 
 test("syslog over a unix socket and over UDP; GELF over UDP in chunks and over TCP", async () => {

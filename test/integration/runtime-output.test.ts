@@ -122,6 +122,22 @@ describe("much output", () => {
     await run.finish();
   }, 60_000);
 
+  test("a log that is full of what its peer did not take holds the container back", async () => {
+    const run = await bench.run(["sh", "-c", "head -c 4000000 /dev/zero; echo end >&2"], {
+      before: ({ log }) => {
+        (log.spool as { full: boolean }).full = true;
+      },
+    });
+    await Bun.sleep(200);
+    expect(run.output.text().length).toBeLessThan(4_000_000);
+    expect(run.output.text("stderr")).toBe("");
+    (run.log.spool as { full: boolean }).full = false;
+    run.log.spool.onFullChanged();
+    await run.finish();
+    expect(run.output.text().length).toBe(4_000_000);
+    expect(run.output.text("stderr")).toBe("end\n");
+  }, 60_000);
+
   test("without a log a client that does not read holds the container back, and loses nothing", async () => {
     const run = await bench.run(["sh", "-c", "read x; head -c 8000000 /dev/zero; echo end >&2"], {
       stdin: "open",

@@ -48,9 +48,11 @@ export interface ContainerLogOptions {
   readonly logger: Logger;
   /** Asked when shipping begins; undefined for a log that stays here. */
   readonly shipping?: (() => ShippingPlan) | undefined;
+  /** What a peer in blocking mode may be behind before the container waits. */
+  readonly shippingLagBytesMax?: number;
 }
 
-/** Beyond this a peer that is behind holds the container back: what a slow client may cost, too. */
+/** On disk, for a peer that is behind: what a slow client of the hub may cost, too. */
 const SHIPPING_LAG_BYTES_MAX = 512 * 1024 * 1024;
 
 /**
@@ -101,6 +103,7 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool, ShippingSource {
   readonly #anchors: Map<number, Anchor> = new Map();
   readonly #cursors: Set<SpoolCursor> = new Set();
   readonly #shipping: (() => ShippingPlan) | undefined;
+  readonly #lagBytesMax: number;
   #shipper: Shipper | undefined;
   full = false;
   onFullChanged: () => void = () => undefined;
@@ -111,6 +114,7 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool, ShippingSource {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#shipping = options.shipping;
+    this.#lagBytesMax = options.shippingLagBytesMax ?? SHIPPING_LAG_BYTES_MAX;
   }
 
   async load(): Promise<void> {
@@ -353,7 +357,7 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool, ShippingSource {
     let keptBytes = 0;
     if (peer <= (this.#segments.at(-1)?.serial ?? 0)) keptBytes = await this.#bytesFrom(peer);
     const plan = keptBytes > 0 ? this.#shipping?.() : undefined;
-    const waits = plan?.blocking === true && keptBytes > SHIPPING_LAG_BYTES_MAX;
+    const waits = plan?.blocking === true && keptBytes > this.#lagBytesMax;
     while (this.#segments.length > Math.max(0, this.#limits.segmentsMax - 1)) {
       const oldest = this.#segments[0];
       if (oldest === undefined || oldest.serial >= clients) break;

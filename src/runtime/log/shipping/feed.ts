@@ -61,7 +61,10 @@ export class ShippingFeed {
     return this.#linesSerial;
   }
 
-  /** The next messages of about `bytesMax`, or undefined at the end of what is there. */
+  /**
+   * The next messages of about `bytesMax`, or undefined at the end of what is there. None of them
+   * when only a file was left behind.
+   */
   async next(bytesMax: number): Promise<Batch | undefined> {
     const messages: ShipMessage[] = [];
     let bytes = 0;
@@ -75,13 +78,16 @@ export class ShippingFeed {
       }
       if (messages.length > 0) return this.#batch(messages);
       const lines = await this.#reader.next();
-      if (lines === undefined) return undefined;
+      const moved = this.#reader.serial !== this.#linesSerial;
+      if (moved) {
+        // A file that is not needed for the rest of a long line can go, also before the next line.
+        messages.push(...this.#cutPending());
+        this.#linesSerial = this.#reader.serial;
+        this.#last = { serial: this.#linesSerial, offset: 0 };
+      }
+      if (lines === undefined) return moved ? this.#batch(messages) : undefined;
       const ends = this.#reader.lineEnds;
       this.#lines = lines.map((line, index) => ({ line, end: ends[index] ?? 0 }));
-      if (this.#reader.serial === this.#linesSerial) continue;
-      // A file that is not needed for the rest of a long line can go.
-      messages.push(...this.#cutPending());
-      this.#linesSerial = this.#reader.serial;
     }
   }
 
