@@ -2,6 +2,7 @@ export * from "./cgroup.ts";
 export * from "./channel.ts";
 export * from "./descriptor.ts";
 export * from "./file.ts";
+export * from "./group-limits.ts";
 export * from "./group-stats.ts";
 export * from "./host-stats.ts";
 export * from "./kernel.ts";
@@ -14,6 +15,7 @@ export {
   mountOverlay,
   type OverlayRequest,
   overlayHasLowerdirPlus,
+  plainOverlayOptions,
   planOverlay,
 } from "./overlay.ts";
 export * from "./process.ts";

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { isNaruError } from "../base/mod.ts";
-import { OVERLAY_LOWER_MAX, planOverlay } from "./overlay.ts";
+import { OVERLAY_LOWER_MAX, plainOverlayOptions, planOverlay } from "./overlay.ts";
 
 const writable = { upper: "/r/u", work: "/r/w" };
 const layers = (count: number): string[] =>
@@ -51,4 +52,15 @@ describe("planOverlay", () => {
       }
     }
   });
+});
+
+test("features that this kernel has switched on are switched off for our mounts", () => {
+  const folder = mkdtempSync("/tmp/naru-overlay-");
+  try {
+    writeFileSync(`${folder}/index`, "N\n");
+    writeFileSync(`${folder}/metacopy`, "Y\n");
+    expect(plainOverlayOptions(folder)).toEqual(["metacopy=off"]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

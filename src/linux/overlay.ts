@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { NaruError, workerUrl } from "../base/mod.ts";
 import { close, O_DIRECTORY, O_PATH, open } from "./descriptor.ts";
 import {
@@ -185,6 +186,32 @@ function overlayTakes(key: string): boolean {
     if (error instanceof SyscallError) return false;
     throw error;
   }
+}
+
+// Features that some distributions switch on for all mounts: they make an upper directory mean
+// something only together with those below it, or keep it from being mounted a second time.
+const FEATURES = ["index", "metacopy", "redirect_dir"];
+const PARAMETERS = "/sys/module/overlay/parameters";
+let plainOptions: readonly string[] | undefined;
+
+/**
+ * Options for an upper directory that can be read by itself, as a layer is made of it: those that
+ * this kernel needs to be told. @see Linux Documentation/filesystems/overlayfs.rst
+ */
+export function plainOverlayOptions(folder: string = PARAMETERS): readonly string[] {
+  if (folder !== PARAMETERS) return optionsAgainst(folder);
+  plainOptions ??= optionsAgainst(folder);
+  return plainOptions;
+}
+
+function optionsAgainst(folder: string): readonly string[] {
+  return FEATURES.filter((feature) => {
+    try {
+      return readFileSync(`${folder}/${feature}`, "utf8").trim() === "Y";
+    } catch {
+      return false; // a kernel without it
+    }
+  }).map((feature) => `${feature}=off`);
 }
 
 /** What the Worker that has a current directory of its own is asked. */

@@ -24,6 +24,7 @@ import {
   openat2,
   overlayHasLowerdirPlus,
   parseMountinfo,
+  plainOverlayOptions,
   planOverlay,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
@@ -95,7 +96,8 @@ async function openOverlay(
   const { dirs, mountPoint: target } = source;
   enterNamespace(source.bundlesDir);
   const writable = { upper: dirs.upper, work: dirs.work };
-  await mountHere({ lower: dirs.lower, writable, target });
+  const options = plainOverlayOptions();
+  await mountHere({ lower: dirs.lower, writable, target, options });
   const rootFd = open(target, O_PATH | O_DIRECTORY);
   try {
     if (source.fillFirst) await fill(rootFd);

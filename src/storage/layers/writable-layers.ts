@@ -11,6 +11,7 @@ import {
   O_DIRECTORY,
   O_RDONLY,
   open,
+  plainOverlayOptions,
   umountDetached,
 } from "../../linux/mod.ts";
 
@@ -100,7 +101,7 @@ export class WritableLayers {
     if (await isMountPoint(target)) return;
     const dir = this.#dir(id);
     const writable = { upper: join(dir, UPPER), work: join(dir, WORK) };
-    await mountOverlay({ lower, writable, target });
+    await mountOverlay({ lower, writable, target, options: plainOverlayOptions() });
   }
 
   async unmount(target: string): Promise<void> {
