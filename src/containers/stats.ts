@@ -4,7 +4,6 @@ import {
   detectCgroups,
   type GroupPlace,
   groupPids,
-  liftPidsLimit,
   locateGroup,
   readGroupStats,
   readHostCpu,
@@ -45,10 +44,9 @@ export function containerPids(id: string, handle: MonitorHandle): number[] {
   return place === undefined ? [] : groupPids(place.group);
 }
 
-/** Lets the container have any number of processes. */
-export function liftContainerPids(id: string, handle: MonitorHandle): void {
-  const place = placeOf(id, handle);
-  if (place !== undefined) liftPidsLimit(place.group);
+/** Where its limits are; undefined when it has ended. */
+export function groupOf(id: string, handle: MonitorHandle): GroupPlace | undefined {
+  return placeOf(id, handle)?.group;
 }
 
 /** Undefined when the container does not run. */

@@ -54,6 +54,9 @@ describe("an update", () => {
       { Path: "/b", Rate: 3 },
     ]);
     expect([...touched]).toEqual(["blkioReadBps"]);
+    const lifted = plan(before, { BlkioDeviceReadBps: [{ Path: "/a", Rate: 0 }] });
+    expect(lifted.hostConfig.BlkioDeviceReadBps).toEqual([{ Path: "/b", Rate: 2 }]);
+    expect(lifted.live.BlkioDeviceReadBps).toContainEqual({ Path: "/a", Rate: 0 });
   });
 
   test("takes a restart policy, not with AutoRemove", () => {

@@ -7,6 +7,8 @@ import { checkRestartPolicy } from "./restart-policy.ts";
 /** What an update makes of a container. */
 export interface UpdatePlan {
   readonly hostConfig: HostConfig;
+  /** The same with the rates of 0 that take a limit away, which no later run needs. */
+  readonly live: HostConfig;
   /** Which limits the kernel must be told of, in the runtime room's names. */
   readonly touched: ReadonlySet<keyof SpecResources>;
 }
@@ -90,7 +92,7 @@ export function planUpdate(
   if (body.RestartPolicy.Name !== "") hostConfig.RestartPolicy = body.RestartPolicy;
   checkHostConfig(hostConfig);
   checkPolicy(hostConfig, body);
-  return { hostConfig, touched };
+  return { hostConfig: withoutZeroRates(hostConfig), live: hostConfig, touched };
 }
 
 /** Entries replace those of the same path. */
@@ -118,6 +120,15 @@ function mergeDevices(
     hostConfig[field] = merge(hostConfig[field], rates);
     touched.add(RATES[field]);
   }
+}
+
+/** As a container keeps its limits. */
+export function withoutZeroRates(hostConfig: HostConfig): HostConfig {
+  const stored = { ...hostConfig };
+  for (const field of Object.keys(RATES) as (keyof typeof RATES)[]) {
+    stored[field] = hostConfig[field]?.filter(({ Rate: rate }) => rate > 0) ?? null;
+  }
+  return stored;
 }
 
 /** What is decided when a container is created, or what the kernel cannot change under it. */

@@ -1,11 +1,13 @@
+import { errorMessage, isNaruError, NaruError } from "../base/mod.ts";
+import { type DeviceLimit, liftPidsLimit, setDeviceLimits } from "../linux/mod.ts";
 import { buildResources, type SpecResources } from "../runtime/mod.ts";
 import type { ContainerUpdateBody, HostConfig, RuntimeResources } from "../spec/mod.ts";
 import { crashPoint } from "./crash-point.ts";
 import type { ContainerRecord } from "./record.ts";
 import { bundleDir, cancelRestart, publish, type Room } from "./room.ts";
 import { planResources } from "./spec-input.ts";
-import { liftContainerPids } from "./stats.ts";
-import { planUpdate } from "./update-plan.ts";
+import { groupOf } from "./stats.ts";
+import { planUpdate, withoutZeroRates } from "./update-plan.ts";
 
 const PIDS_UNLIMITED = -1;
 
@@ -20,15 +22,19 @@ export async function updateContainer(
   body: ContainerUpdateBody,
 ): Promise<{ warnings: string[] }> {
   const before = room.table.must(id);
-  const { hostConfig, touched } = planUpdate(before.hostConfig, body, room.options.host.cgroupMode);
+  const {
+    hostConfig,
+    live: limits,
+    touched,
+  } = planUpdate(before.hostConfig, body, room.options.host.cgroupMode);
   const warnings: string[] = [];
   const warn = (message: string): void => void warnings.push(message);
-  const resources = resourcesOf(room, hostConfig, touched, warn);
+  const resources = resourcesOf(room, limits, touched, warn);
   const live = before.state.kind === "running" && touched.size > 0;
   if (!live) {
     await room.table.update(id, (now) => ({ ...now, hostConfig }));
   } else {
-    await room.table.update(id, (now) => ({ ...now, hostConfig, updating: true }));
+    await room.table.update(id, (now) => ({ ...now, hostConfig: limits, updating: true }));
     crashPoint("update.after-intent");
     try {
       await apply(room, before, resources);
@@ -59,7 +65,7 @@ export async function finishUpdate(room: Room, id: string): Promise<void> {
 
 function settled(record: ContainerRecord): ContainerRecord {
   const { updating: _, ...rest } = record;
-  return rest;
+  return { ...rest, hostConfig: withoutZeroRates(rest.hostConfig) };
 }
 
 /** In the runtime's words: what is touched, or everything that is limited. */
@@ -85,23 +91,63 @@ function resourcesOf(
   return resources;
 }
 
-/** A container that ended meanwhile has nothing to be told. */
+/**
+ * Most by the runtime, which also tells systemd where that keeps the groups; what runtimes do not
+ * write by the engine. A container that ended meanwhile has nothing to be told.
+ */
 async function apply(
   room: Room,
   { id, runtime, state }: ContainerRecord,
   resources: RuntimeResources,
 ): Promise<void> {
-  const { pids, ...others } = resources;
-  const unlimited = pids?.limit === PIDS_UNLIMITED;
-  const told = unlimited ? others : resources;
+  const { told, devices, anyPids } = splitResources(resources);
   try {
     if (Object.keys(told).length > 0) {
       await room.options.monitor.update(id, runtime, told, bundleDir(room, id));
     }
-    if (unlimited && state.kind === "running") liftContainerPids(id, state.handle);
+    const group = state.kind === "running" ? groupOf(id, state.handle) : undefined;
+    if (group === undefined) return;
+    if (anyPids) liftPidsLimit(group);
+    setDeviceLimits(group, devices);
   } catch (error) {
-    if (room.table.must(id).state.kind === "running") throw error;
+    if (room.table.must(id).state.kind !== "running") return;
+    if (isNaruError(error)) throw error;
+    const why = `cannot update container ${id}: ${errorMessage(error)}`;
+    throw new NaruError("invalid_argument", why, { id }, { cause: error });
   }
+}
+
+interface Split {
+  readonly told: RuntimeResources;
+  readonly devices: readonly DeviceLimit[];
+  readonly anyPids: boolean;
+}
+
+/** What the runtime is told, and what the engine writes itself. */
+function splitResources(resources: RuntimeResources): Split {
+  const { pids, blockIO, ...others } = resources;
+  const anyPids = pids?.limit === PIDS_UNLIMITED;
+  const rates = (
+    [
+      ["readBps", blockIO?.throttleReadBpsDevice],
+      ["writeBps", blockIO?.throttleWriteBpsDevice],
+      ["readIops", blockIO?.throttleReadIOPSDevice],
+      ["writeIops", blockIO?.throttleWriteIOPSDevice],
+    ] as const
+  ).flatMap(([kind, list]) =>
+    (list ?? []).map(({ rate, ...at }) => ({ ...at, kind, value: rate })),
+  );
+  const weights = (blockIO?.weightDevice ?? []).map(({ weight, ...at }) => ({
+    ...at,
+    kind: "weight" as const,
+    value: weight,
+  }));
+  const told = {
+    ...others,
+    ...(pids === undefined || anyPids ? {} : { pids }),
+    ...(blockIO?.weight === undefined ? {} : { blockIO: { weight: blockIO.weight } }),
+  };
+  return { told, devices: [...rates, ...weights], anyPids };
 }
 
 async function undo(

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { errorCode } from "../base/mod.ts";
 import type { CgroupHost } from "./cgroup.ts";
 
@@ -209,11 +209,6 @@ function readIo(place: ControllerPlace | undefined, read: ReadText): GroupIo | u
   if (bytes === undefined) return undefined;
   const serviced = read(`${dir}/blkio.throttle.io_serviced_recursive`) ?? "";
   return { v1, bytes: parseBlkio(bytes), serviced: parseBlkio(serviced) };
-}
-
-/** Takes the limit of processes away. crun 1.8 writes `-1`, which the kernel refuses. */
-export function liftPidsLimit(place: GroupPlace): void {
-  if (place.pids !== undefined) writeFileSync(`${place.pids.dir}/pids.max`, "max");
 }
 
 /** Processes of the group and of those below it, by the first controller that has it. */
