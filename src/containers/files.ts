@@ -193,15 +193,27 @@ async function rootSource(
 
 /** Volumes and binds of a container that does not run; a tmpfs has nothing in it then. */
 async function bindsOf(room: Room, record: ContainerRecord): Promise<ViewBind[]> {
-  const { volumes } = room.options;
   const binds: ViewBind[] = [];
   for (const { type, ...one } of inMountOrder(record.mounts)) {
-    if (type !== "bind" && type !== "volume") continue;
-    const source = type === "bind" ? one.source : await volumes.materialise(one.volumeName);
-    const { destination, readOnly, subpath = "" } = one;
+    if (type === "tmpfs") continue;
+    const { destination, subpath = "", image } = one;
+    const readOnly = one.readOnly || type === "image";
+    if (type === "image" && image?.chainId == null) continue; // without layers there is nothing
+    const source =
+      image?.chainId == null
+        ? await hostSource(room, type, one)
+        : room.options.layers.lowerDirs(image.chainId);
     binds.push({ source, subpath, destination, readOnly });
   }
   return binds;
+}
+
+async function hostSource(
+  room: Room,
+  type: RecordedMount["type"],
+  one: Pick<RecordedMount, "source" | "volumeName">,
+): Promise<string> {
+  return type === "bind" ? one.source : room.options.volumes.materialise(one.volumeName);
 }
 
 /** Volumes that take what the image has, which the first start would do. */

@@ -3,8 +3,8 @@ import type { OverlayDirs } from "../../storage/mod.ts";
 
 /** A mount of a stopped container that is shown while somebody looks at its files. */
 export interface ViewBind {
-  /** Host path. */
-  readonly source: string;
+  /** Host path; of an image its layers, the top one first. */
+  readonly source: string | readonly string[];
   /** The part of the source that is shown, "" for all of it. */
   readonly subpath: string;
   /** In the container, absolute. */

@@ -101,7 +101,7 @@ async function openOverlay(
   const rootFd = open(target, O_PATH | O_DIRECTORY);
   try {
     if (source.fillFirst) await fill(rootFd);
-    for (const bind of source.binds) showBind(rootFd, bind);
+    for (const bind of source.binds) await showBind(rootFd, bind, target);
   } catch (error) {
     close(rootFd);
     throw error;
@@ -136,10 +136,22 @@ export async function openLower(source: UpperSource): Promise<number> {
 }
 
 /** A source that is not there any more is left out: there is nothing to show. */
-function showBind(rootFd: number, bind: ViewBind): void {
+async function showBind(rootFd: number, bind: ViewBind, mountPoint: string): Promise<void> {
+  const layers = typeof bind.source === "string" ? [] : bind.source;
+  const stacked = layers.length > 1;
+  // Over the root for a moment, which is reached by its descriptor.
+  if (stacked) await mountHere({ lower: layers, target: mountPoint });
+  try {
+    bindSource(rootFd, bind, stacked ? mountPoint : undefined);
+  } finally {
+    if (stacked) umountDetached(mountPoint);
+  }
+}
+
+function bindSource(rootFd: number, bind: ViewBind, mounted: string | undefined): void {
   let sourceFd: number;
   try {
-    sourceFd = openSource(bind);
+    sourceFd = openSource(bind, mounted);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return;
     throw error;
@@ -161,8 +173,9 @@ function showBind(rootFd: number, bind: ViewBind): void {
 }
 
 /** A part of a volume is resolved inside it: the links on the way are a container's. */
-function openSource({ source, subpath }: ViewBind): number {
-  const fd = open(source, O_PATH);
+function openSource({ source, subpath }: ViewBind, mounted: string | undefined): number {
+  const single = typeof source === "string" ? source : (source[0] ?? "");
+  const fd = open(mounted ?? single, O_PATH);
   if (subpath === "") return fd;
   try {
     return openat2(fd, subpath, { flags: O_PATH, resolve: IN_ROOT });
