@@ -20,6 +20,7 @@ import { checkConfig } from "./config-check.ts";
 import { mergeConfig } from "./config-merge.ts";
 import { crashPoint } from "./crash-point.ts";
 import { checkHostConfig } from "./host-config-check.ts";
+import { parseLink } from "./links.ts";
 import { planLog } from "./log-config.ts";
 import { planMounts } from "./mounts-plan.ts";
 import { parseContainerName, randomName } from "./name.ts";
@@ -172,6 +173,7 @@ function checkAll(
   }
   room.options.network.checkPorts(host.PortBindings, host.PublishAllPorts);
   room.options.network.parseMode(host.NetworkMode); // whether it is there is asked at start
+  for (const link of host.Links ?? []) findOther(room, parseLink(link).ref);
   for (const shared of [host.PidMode, host.IpcMode]) {
     if (shared.startsWith("container:")) findOther(room, shared.slice("container:".length));
   }

@@ -48,7 +48,6 @@ test("a refused field that asks for something is refused by its name", () => {
     IOMaximumBandwidth: 1,
     VolumeDriver: "nfs",
     Cgroup: "container:x",
-    Links: ["a:b"],
     StorageOpt: { size: "1g" },
     UsernsMode: "private",
     Isolation: "hyperv",

@@ -129,7 +129,7 @@ export const HOST_CONFIG_FIELDS: Readonly<Record<keyof HostConfig, FieldTreatmen
   GroupAdd: honoured("containers/user.ts"),
   IpcMode: honoured(INPUT),
   Cgroup: refused,
-  Links: refused,
+  Links: honoured("containers/links.ts"),
   OomScoreAdj: limited(INPUT),
   PidMode: honoured(INPUT),
   Privileged: honoured(INPUT),

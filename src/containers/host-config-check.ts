@@ -4,6 +4,7 @@ import { MiB, NaruError } from "../base/mod.ts";
 import { checkDnsSettings, parseExtraHost } from "../network/mod.ts";
 import type { HostConfig } from "../spec/mod.ts";
 import { checkDeviceRequests } from "./cdi.ts";
+import { checkLinks } from "./links.ts";
 
 /** Below this the runtime itself does not fit. Docker's limit and words. */
 const MEMORY_BYTES_MIN = 6 * MiB;
@@ -17,6 +18,7 @@ function invalid(message: string, field: string): NaruError {
 export function checkHostConfig(host: HostConfig): void {
   refuseWhatIsNotDone(host);
   checkDeviceRequests(host);
+  checkLinks(host);
   checkMemory(host);
   checkCpu(host);
   checkBlkio(host);
@@ -68,7 +70,6 @@ function refuseWhatIsNotDone(host: HostConfig): void {
     ["IOMaximumBandwidth", host.IOMaximumBandwidth !== 0],
     ["VolumeDriver", host.VolumeDriver !== "" && host.VolumeDriver !== "local"],
     ["Cgroup", host.Cgroup !== ""],
-    ["Links", (host.Links ?? []).length > 0],
     ["StorageOpt", Object.keys(host.StorageOpt ?? {}).length > 0],
     ["UsernsMode", host.UsernsMode !== "" && host.UsernsMode !== "host"],
     ["Isolation", host.Isolation !== "" && host.Isolation !== "default"],

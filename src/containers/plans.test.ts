@@ -45,7 +45,7 @@ describe("host config", () => {
     [{ ShmSize: -1 }, /SHM size/],
     [{ PidMode: "odd" }, /invalid PID mode/],
     [{ IpcMode: "odd" }, /invalid IPC mode/],
-    [{ Links: ["a:b"] }, /HostConfig.Links/],
+    [{ Links: ["a:b:c"] }, /bad format for links/],
     [{ UsernsMode: "private" }, /HostConfig.UsernsMode/],
     [{ StorageOpt: { size: "1g" } }, /HostConfig.StorageOpt/],
     [{ VolumeDriver: "nfs" }, /HostConfig.VolumeDriver/],

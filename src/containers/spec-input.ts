@@ -29,6 +29,8 @@ export interface ResolvedParts {
   readonly mounts: readonly SpecMount[];
   readonly namespaces: SpecNamespaces;
   readonly shm: SpecShm;
+  /** Variables of links; the container's own go before. */
+  readonly linkEnv?: readonly string[];
 }
 
 /** What the runtime room makes config.json from. Reads device nodes; otherwise pure. */
@@ -47,7 +49,10 @@ export function planSpecInput(
     rootfsPath: parts.rootfsPath,
     readonlyRootfs: host.ReadonlyRootfs,
     args: commandOf(config),
-    env: withHome([...(config.Env ?? []), ...vendor.env], parts.user.home),
+    env: withHome(
+      [...(parts.linkEnv ?? []), ...(config.Env ?? []), ...vendor.env],
+      parts.user.home,
+    ),
     cwd: config.WorkingDir,
     user: {
       ...parts.user,

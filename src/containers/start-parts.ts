@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { mkdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errorCode, NaruError } from "../base/mod.ts";
@@ -145,9 +146,14 @@ export async function planShm(room: Room, record: ContainerRecord): Promise<Spec
 export async function etcMounts(
   room: Room,
   record: ContainerRecord,
-  mode: NetworkMode,
-  endpoint: Endpoint | undefined,
+  network: {
+    readonly mode: NetworkMode;
+    readonly endpoint: Endpoint | undefined;
+    /** Of linked containers, as ExtraHosts are. */
+    readonly linkHosts: readonly string[];
+  },
 ): Promise<SpecMount[]> {
+  const { mode, endpoint, linkHosts } = network;
   const dir = bundleDir(room, record.id);
   const paths = {
     hosts: join(dir, "hosts"),
@@ -167,7 +173,7 @@ export async function etcMounts(
       endpoint,
       hostname: config.Hostname,
       domainname: config.Domainname,
-      extraHosts: host.ExtraHosts ?? [],
+      extraHosts: [...linkHosts, ...(host.ExtraHosts ?? [])],
       dns: orDefault(host.Dns, defaults.dns),
       dnsSearch: orDefault(host.DnsSearch, defaults.dnsSearch),
       dnsOptions: orDefault(host.DnsOptions, defaults.dnsOptions),
@@ -260,6 +266,10 @@ function canRecurse(room: Room): boolean {
   return major > 5 || (major === 5 && minor >= 12);
 }
 
+function isDirectory(path: string): boolean {
+  return statSync(path).isDirectory();
+}
+
 function bindOf(room: Room, one: RecordedMount, source: string): SpecMount {
   const recursive = one.readOnlyRecursion !== "none" && !one.nonRecursive && canRecurse(room);
   if (one.readOnlyRecursion === "forced" && !recursive) {
@@ -274,7 +284,8 @@ function bindOf(room: Room, one: RecordedMount, source: string): SpecMount {
     source,
     destination: one.destination,
     recursive: !one.nonRecursive,
-    readOnly: one.readOnly ? (recursive ? "recursive" : "top") : "no",
+    // Nothing is mounted beneath a file, and crun 1.8.1 opens what it makes so as a directory.
+    readOnly: one.readOnly ? (recursive && isDirectory(source) ? "recursive" : "top") : "no",
     propagation: one.propagation,
   };
 }

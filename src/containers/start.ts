@@ -5,6 +5,7 @@ import { buildRuntimeSpec, type MonitorHandle, type StdioHub } from "../runtime/
 import type { RuntimeSpec } from "../spec/mod.ts";
 import { crashPoint } from "./crash-point.ts";
 import { finishExit, undoRun, watchExit } from "./exit.ts";
+import { planLinks } from "./links.ts";
 import { openLog } from "./logs.ts";
 import { publishNetwork } from "./network-events.ts";
 import type { ContainerRecord } from "./record.ts";
@@ -131,13 +132,21 @@ async function makeSpec(
   if (record.config.WorkingDir !== "" && record.config.WorkingDir !== "/") {
     makeDirectoryInRoot(rootfs, record.config.WorkingDir, user);
   }
+  const links = planLinks(room, record);
   const [etc, mounts, shm] = await Promise.all([
-    etcMounts(room, record, mode, endpoint),
+    etcMounts(room, record, { mode, endpoint, linkHosts: links.hosts }),
     realiseMounts(room, record, rootfs),
     planShm(room, record),
   ]);
   const namespaces = planNamespaces(room, record, mode, endpoint);
-  const parts = { rootfsPath: rootfs, user, mounts: [...etc, ...mounts], namespaces, shm };
+  const parts = {
+    rootfsPath: rootfs,
+    user,
+    mounts: [...etc, ...mounts],
+    namespaces,
+    shm,
+    linkEnv: links.env,
+  };
   const { defaults, seccompProfile, host } = room.options;
   const built = buildRuntimeSpec(planSpecInput(record, parts, defaults, seccompProfile), host);
   for (const warning of built.warnings) room.options.logger.debug(warning, { id: record.id });

@@ -215,6 +215,31 @@ const NETWORK: Proofs = {
   },
 };
 
+const LINKS: Proofs = {
+  "HostConfig.Links": async () => {
+    const more = { name: "linked", Hostname: "dbhost", ExposedPorts: { "5432/tcp": {} } };
+    const other = await idle(docker, { ...more, Env: ["SECRET=x"] });
+    const { IPAddress } = (await other.inspect()).NetworkSettings.Networks["bridge"] ?? {};
+    const host = { Links: ["linked:db-1"] };
+    const text = await seen(
+      "cat /etc/hosts; env; ping -c 1 -W 2 db-1 > /dev/null && echo up",
+      host,
+    );
+    for (const name of ["db-1", "dbhost", "linked"]) {
+      expect(text).toMatch(new RegExp(`^${IPAddress}\\s+${name}$`, "m"));
+    }
+    expect(text).toContain(`DB_1_PORT=tcp://${IPAddress}:5432\n`);
+    expect(text).toContain(`DB_1_PORT_5432_TCP_ADDR=${IPAddress}\n`);
+    expect(text).toMatch(/^DB_1_NAME=\/\w+\/db-1$/m);
+    expect(text).toContain("DB_1_ENV_SECRET=x\n");
+    expect(text).toEndWith("up");
+    await other.stop({ t: 0 });
+    expect((await refused(seen("true", host))).text).toContain("non running container");
+    const { status, text: unknown } = await refused(seen("true", { Links: ["nothere"] }));
+    expect({ status, unknown }).toEqual({ status: 400, unknown: "No such container: nothere" });
+  },
+};
+
 const NAMESPACES: Proofs = {
   "HostConfig.PidMode": async () => {
     expect(await seen("readlink /proc/self/ns/pid", { PidMode: "host" })).toBe(namespaceOf("pid"));
@@ -320,7 +345,7 @@ describe.skipIf(!privileged())("a field shows its effect:", () => {
   }, TEST_TIMEOUT_MS);
   afterEach(() => engine.removeContainers(), TEST_TIMEOUT_MS);
 
-  for (const proofs of [CONFIG, FILES, NETWORK, NAMESPACES, RIGHTS, LIFE]) {
+  for (const proofs of [CONFIG, FILES, NETWORK, LINKS, NAMESPACES, RIGHTS, LIFE]) {
     for (const [field, proof] of Object.entries(proofs)) test(field, proof, TEST_TIMEOUT_MS);
   }
 });
