@@ -198,11 +198,10 @@ async function bindsOf(room: Room, record: ContainerRecord): Promise<ViewBind[]>
     if (type === "tmpfs") continue;
     const { destination, subpath = "", image } = one;
     const readOnly = one.readOnly || type === "image";
-    if (type === "image" && image?.chainId == null) continue; // without layers there is nothing
+    const chainId = image?.chainId ?? null;
+    if (type === "image" && chainId === null) continue; // without layers there is nothing
     const source =
-      image?.chainId == null
-        ? await hostSource(room, type, one)
-        : room.options.layers.lowerDirs(image.chainId);
+      chainId === null ? await hostSource(room, type, one) : room.options.layers.lowerDirs(chainId);
     binds.push({ source, subpath, destination, readOnly });
   }
   return binds;
