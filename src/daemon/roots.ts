@@ -35,16 +35,32 @@ export function takeRoots(dataRoot: string, execRoot: string): Roots {
   const lockPath = join(dataRoot, "engine.lock");
   writeFileSync(lockPath, "", { flag: "a", mode: 0o600 });
   const fd = open(lockPath, O_RDWR | O_CLOEXEC);
-  if (!flock(fd, LOCK_EX | LOCK_NB)) {
-    const holder = readFileSync(lockPath, "utf8").trim();
+  if (!takeLock(fd, lockPath)) {
+    const holder = readPid(lockPath);
     close(fd);
     throw new NaruError(
       "conflict",
-      `the data root ${dataRoot} is in use by another engine (process ${holder || "unknown"}); stop it or choose another --data-root`,
+      `the data root ${dataRoot} is in use by another engine (process ${holder ?? "unknown"}); stop it or choose another --data-root`,
     );
   }
   writeFileSync(lockPath, `${process.pid}\n`);
   return { dataRoot, execRoot, release: () => close(fd) };
+}
+
+const LOCK_WAIT_MS = 5000; // on a busy machine; the wait seen was below 100 ms
+const LOCK_POLL_MS = 10;
+
+/**
+ * An engine that is killed while it starts a program leaves its lock to the new process, which has
+ * it from fork until exec. So a lock whose engine is dead is waited for.
+ */
+function takeLock(fd: number, lockPath: string): boolean {
+  for (let waitedMs = 0; !flock(fd, LOCK_EX | LOCK_NB); waitedMs += LOCK_POLL_MS) {
+    const holder = readPid(lockPath);
+    if (waitedMs >= LOCK_WAIT_MS || (holder !== undefined && isEngine(holder))) return false;
+    Bun.sleepSync(LOCK_POLL_MS);
+  }
+  return true;
 }
 
 /**
