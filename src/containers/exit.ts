@@ -99,6 +99,11 @@ async function cleanUp(room: Room, id: string, live: LiveRun): Promise<void> {
   crashPoint("exit.before-clean-up");
   await undoRun(room, id);
   void live.hub.ended.then(() => live.hub.close());
+  const read = live.hub.drained();
+  room.unread.set(id, read);
+  void read.then(() => {
+    if (room.unread.get(id) === read) room.unread.delete(id);
+  });
   room.live.delete(id);
   await room.afterRun(id);
 }

@@ -148,6 +148,7 @@ async function rotateAll(room: Room): Promise<void> {
       const log = await room.logs.get(id);
       await log?.rotateIfNeeded(bundleDir(room, id));
     } catch (error) {
+      if (room.table.get(id) === undefined) continue; // removed meanwhile, log and all
       room.options.logger.error("rotating a log", { id, error });
     }
   }

@@ -145,6 +145,7 @@ const DEAD_HUB: StdioHub = {
   writeStdin: () => Promise.resolve(),
   closeStdin: () => undefined,
   ended: Promise.resolve(),
+  drained: () => Promise.resolve(),
   close: () => undefined,
 };
 

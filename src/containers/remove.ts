@@ -73,7 +73,10 @@ export async function removeContainer(
     publish(room, record, "destroy");
     const exitCode = lastExit(record.state)?.exitCode ?? 0;
     room.waiters.removed(id, { exitCode, error: undefined });
-    room.options.work.submit(item);
+    // A client that lags reads on from the log: its files stay until it has everything or is gone.
+    const unread = room.unread.get(id);
+    if (unread === undefined) room.options.work.submit(item);
+    else void unread.then(() => room.options.work.submit(item));
   } finally {
     room.removing.delete(id);
   }

@@ -90,6 +90,8 @@ export interface Room {
   readonly live: Map<string, LiveRun>;
   readonly pending: Map<string, Set<PendingAttachment>>;
   readonly logs: Map<string, Promise<ContainerLog>>;
+  /** Of runs that are over: resolves when every attached client has read its output. */
+  readonly unread: Map<string, Promise<void>>;
   /** Of removed containers, while the rest of them is being shipped. */
   readonly leavingLogs: Map<string, Promise<ContainerLog>>;
   /** Removals that have begun. */

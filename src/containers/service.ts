@@ -68,6 +68,7 @@ export async function createContainerService(
     live: new Map(),
     pending: new Map(),
     logs: new Map(),
+    unread: new Map(),
     leavingLogs: new Map(),
     removing: new Set(),
     restarts: new Map(),

@@ -141,6 +141,9 @@ export interface StdioHub {
   closeStdin(): void;
   /** Resolves when conmon closed its side and every byte went to the clients' queues. */
   readonly ended: Promise<void>;
+  /** After `ended`, resolves when the last client has everything or is gone: until then it may read
+   * from the log's files. */
+  drained(): Promise<void>;
   close(): void;
 }
 

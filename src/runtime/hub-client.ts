@@ -8,6 +8,9 @@ export const CLIENT_BUFFER_BYTES_MAX: number = 256 * 1024;
 /** conmon writes the log before the socket; a log behind is its disk at work. */
 const SPOOL_RETRY_MS = 10;
 
+/** After the end the log has everything: one that still lacks something will not get it. */
+const SPOOL_TRIES_MAX = 1000;
+
 export interface HubClientDriver {
   /** What the hub has received, by stream. */
   readonly received: () => Positions;
@@ -121,6 +124,7 @@ export class HubClient {
   }
 
   async #follow(cursor: SpoolCursor): Promise<void> {
+    let tries = 0;
     while (this.#state !== "over") {
       if (this.#caughtUp()) {
         this.#backToLive();
@@ -128,6 +132,8 @@ export class HubClient {
       }
       const pieces = await cursor.next();
       if (pieces === undefined) {
+        if (this.#state === "finishing") tries += 1;
+        if (tries > SPOOL_TRIES_MAX) throw new Error("the log ends before the output does");
         await new Promise<void>((resolve) => setTimeout(resolve, SPOOL_RETRY_MS));
         continue;
       }

@@ -48,6 +48,7 @@ class ConmonHub implements StdioHub {
   readonly #end: PromiseWithResolvers<void> = Promise.withResolvers<void>();
   readonly #clients: Set<HubClient> = new Set();
   readonly #received: Record<OutputStream, number> = { stdout: 0, stderr: 0 };
+  #drainWaiters: (() => void)[] = [];
   #socket: PacketSocket | undefined;
   #paused = false;
   #over = false;
@@ -108,6 +109,21 @@ class ConmonHub implements StdioHub {
     this.#wakeStdin();
     for (const client of this.#clients) client.finish();
     this.#end.resolve();
+    this.#tellDrained();
+  }
+
+  async drained(): Promise<void> {
+    await this.ended;
+    while (this.#clients.size > 0) {
+      await new Promise<void>((resolve) => this.#drainWaiters.push(resolve));
+    }
+  }
+
+  #tellDrained(): void {
+    if (!this.#over || this.#clients.size > 0) return;
+    const waiters = this.#drainWaiters;
+    this.#drainWaiters = [];
+    for (const resolve of waiters) resolve();
   }
 
   attach(client: StdioClient): () => void {
@@ -119,6 +135,7 @@ class ConmonHub implements StdioHub {
       left: () => {
         this.#clients.delete(entry);
         this.#balance();
+        this.#tellDrained();
       },
     });
     this.#clients.add(entry);

@@ -42,6 +42,7 @@ beforeAll(async () => {
           writeStdin: (bytes: Uint8Array) => session.stdin?.write(bytes) ?? Promise.resolve(),
           closeStdin: () => session.stdin?.close(),
           ended: session.done,
+          drained: () => session.done,
           close: () => undefined,
         };
         return { stdio, done: session.done, detach: () => session.detach() };

@@ -51,6 +51,19 @@ function expectBounded(what: string): void {
   expect(bytes - baseBytes).toBeLessThan(GROWTH_BYTES_MAX);
 }
 
+/** The client, its standard output still unread. */
+function runRemoved(bytes: number): Bun.Subprocess<"ignore", "pipe", "inherit"> {
+  const [program, ...before] = naruCommand();
+  const args = [...before, "run", "--rm", "busybox", "sh", "-c", producer(bytes)];
+  const env = { ...process.env, DOCKER_HOST: engine.host };
+  return Bun.spawn([program, ...args], {
+    env,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+}
+
 async function logDigest(container: Dockerode.Container): Promise<{ bytes: number; hex: string }> {
   const response = await engine.fetch(`/containers/${container.id}/logs?stdout=1`);
   const hash = createHash("sha256");
@@ -101,12 +114,7 @@ describe.skipIf(!privileged())("many clients", () => {
 
   its("run with a slow reader gets 64 MB whole", async () => {
     const bytes = 64 * MIB;
-    const [program, ...before] = naruCommand();
-    const args = [...before, "run", "--rm", "busybox", "sh", "-c", producer(bytes)];
-    const child = Bun.spawn([program, ...args], {
-      env: { ...process.env, DOCKER_HOST: engine.host },
-      stdout: "pipe",
-    });
+    const child = runRemoved(bytes);
     const hash = createHash("sha256");
     let read = 0;
     for await (const chunk of child.stdout) {
@@ -117,6 +125,19 @@ describe.skipIf(!privileged())("many clients", () => {
     }
     expect([await child.exited, read, hash.digest("hex")]).toEqual([0, bytes, wanted(bytes)]);
     expectBounded("64 MB to a slow reader");
+  });
+
+  its("run --rm is whole for a reader that begins after the container is gone", async () => {
+    const bytes = 32 * MIB;
+    const child = runRemoved(bytes);
+    const gone = async (): Promise<boolean> =>
+      (await docker.listContainers({ all: true })).length === 0;
+    while (await gone()) await Bun.sleep(5);
+    while (!(await gone())) await Bun.sleep(5);
+    await Bun.sleep(300); // its files would be removed by now
+    const hash = createHash("sha256");
+    for await (const chunk of child.stdout) hash.update(chunk);
+    expect([await child.exited, hash.digest("hex")]).toEqual([0, wanted(bytes)]);
   });
 
   its(

@@ -36,14 +36,18 @@ export class SpoolCursor {
   async next(): Promise<{ stream: OutputStream; bytes: Uint8Array }[] | undefined> {
     const lines = await this.#reader.next();
     if (lines === undefined) return undefined;
-    const pieces: { stream: OutputStream; bytes: Uint8Array }[] = [];
+    const pieces: { stream: OutputStream; bytes: Uint8Array[] }[] = [];
     for (const { stream, bytes } of lines) {
       const start = this.#at[stream];
       const skipped = Math.min(bytes.byteLength, Math.max(0, this.#from[stream] - start));
       this.#at[stream] = start + bytes.byteLength;
-      if (skipped < bytes.byteLength) pieces.push({ stream, bytes: bytes.subarray(skipped) });
+      if (skipped === bytes.byteLength) continue;
+      // One piece for neighbours: a frame and a write for each line cost more than the bytes.
+      const last = pieces.at(-1);
+      if (last?.stream === stream) last.bytes.push(bytes.subarray(skipped));
+      else pieces.push({ stream, bytes: [bytes.subarray(skipped)] });
     }
-    return pieces;
+    return pieces.map(({ stream, bytes }) => ({ stream, bytes: Buffer.concat(bytes) }));
   }
 
   async close(): Promise<void> {
