@@ -76,12 +76,26 @@ function refuseWhatIsNotDone(host: HostConfig): void {
   ];
   for (const [field, asks] of wishes) {
     if (!asks) continue;
+    if (field === "StorageOpt") throw storageRefusal(host.StorageOpt ?? {});
     throw new NaruError(
       NO_LINUX_MODE.has(field) ? "invalid_argument" : "unsupported",
       `HostConfig.${field}: ${JSON.stringify(host[field])} is not supported`,
       { field },
     );
   }
+}
+
+/** Why, since the same request works with Docker on some hosts. */
+function storageRefusal(options: Readonly<Record<string, string>>): NaruError {
+  const unknown = Object.keys(options).find((key) => key !== "size");
+  if (unknown !== undefined) {
+    return invalid(`HostConfig.StorageOpt: unknown option ${unknown}`, "StorageOpt");
+  }
+  return new NaruError(
+    "unsupported",
+    "HostConfig.StorageOpt: size is not supported: it needs project quotas of the data root's file system, which this engine does not set",
+    { field: "StorageOpt" },
+  );
 }
 
 function checkMemory(host: HostConfig): void {
