@@ -98,12 +98,11 @@ export const systemPruneCommand: Command = {
   minArgs: 0,
   maxArgs: 0,
   async run({ context, values }) {
-    const which = values.bool("all") ? "unused" : "dangling";
-    await confirm(
-      context,
-      values,
-      `This will remove all stopped containers and all ${which} images.`,
-    );
+    const images = values.bool("all")
+      ? "all images without at least one container associated to them"
+      : "all dangling images";
+    const what = `This will remove:\n  - all stopped containers\n  - ${images}\n`;
+    await confirm(context, values, what);
     const engine = await context.engine();
     const freed = await pruneContainers(context, engine, values);
     reclaimed(context, freed + (await pruneImages(context, engine, values)));
