@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { createServer, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 import { gunzipSync } from "node:zlib";
 
 /** A peer that log drivers ship to, on loopback or a unix socket. */
@@ -16,6 +17,8 @@ export interface StreamPeerOptions {
   /** Where to listen; without it loopback, at `port` or a free one. */
   readonly path?: string;
   readonly port?: number;
+  /** PEM texts; a client must show a certificate of `ca`. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string };
   /** Called with each piece: an answer may be written. */
   readonly onData?: (socket: Socket, chunk: Buffer) => void;
 }
@@ -23,7 +26,7 @@ export interface StreamPeerOptions {
 export async function streamPeer(options: StreamPeerOptions = {}): Promise<LogPeer> {
   const received: Buffer[] = [];
   const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
+  const accept = (socket: Socket): void => {
     sockets.add(socket);
     socket.on("error", () => undefined);
     socket.on("close", () => sockets.delete(socket));
@@ -31,7 +34,11 @@ export async function streamPeer(options: StreamPeerOptions = {}): Promise<LogPe
       received.push(Buffer.from(chunk));
       options.onData?.(socket, chunk);
     });
-  });
+  };
+  const server =
+    options.tls === undefined
+      ? createServer(accept)
+      : createTlsServer({ ...options.tls, requestCert: true }, accept);
   const where =
     options.path === undefined
       ? { host: "127.0.0.1", port: options.port ?? 0 }

@@ -1,6 +1,6 @@
 /** Log drivers against peers on loopback and unix sockets, over the spool as conmon writes it. */
 import { afterAll, expect, test } from "bun:test";
-import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { systemClock } from "../../src/base/mod.ts";
 import { silentLogger } from "../../src/observe/mod.ts";
 import {
@@ -221,6 +221,40 @@ test("syslog over a unix socket and over UDP; GELF over UDP in chunks and over T
   expect(
     byTcp.map((text) => (JSON.parse(text) as { short_message: string }).short_message.slice(0, 6)),
   ).toEqual([...range(1, 5).map((number) => `line ${number}`), "xxxxxx"]);
+}, 30_000);
+
+test("syslog over TLS: RFC 5425 framing, a client certificate, and a peer that must prove itself", async () => {
+  const pem = (name: string): string => readFileSync(`${dir}/${name}`, "utf8");
+  const flags = ["-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"];
+  const names = ["-addext", "subjectAltName=IP:127.0.0.1"];
+  for (const name of ["own", "foreign"]) {
+    const files = ["-keyout", `${dir}/${name}.key`, "-out", `${dir}/${name}.pem`];
+    const made = Bun.spawnSync(["openssl", "req", "-x509", ...flags, ...files, ...names]);
+    if (!made.success) throw new Error(`openssl failed: ${made.stderr.toString()}`);
+  }
+  const own = { cert: pem("own.pem"), key: pem("own.key"), ca: pem("own.pem") };
+  const peer = await opened(streamPeer({ tls: own }));
+  const target = (caName: string, skipVerify = false): LogTarget => ({
+    ...{ kind: "syslog", facility: 3, format: "rfc5424" },
+    address: { transport: "tls", host: "127.0.0.1", port: peer.port },
+    tls: {
+      ...{ caPath: `${dir}/${caName}.pem`, certPath: `${dir}/own.pem` },
+      ...{ keyPath: `${dir}/own.key`, skipVerify },
+    },
+  });
+  const shipped = async (wanted: LogTarget): Promise<boolean> => {
+    const path = newPath();
+    appendFileSync(path, lines(1, 2));
+    return await (await ship(path, wanted)).shipped(500);
+  };
+  expect(await shipped(target("own"))).toBe(true);
+  await eventually(() => numbers(peer.text()).length === 2);
+  const [, length = "", rest = ""] = /^(\d+) ([^]*)$/.exec(peer.text()) ?? [];
+  expect(rest.slice(0, Number(length))).toMatch(/^<30>1 .* - line 1\n$/);
+  expect(await shipped(target("foreign"))).toBe(false);
+  expect(numbers(peer.text()).length).toBe(2);
+  expect(await shipped(target("foreign", true))).toBe(true);
+  await eventually(() => numbers(peer.text()).length === 4);
 }, 30_000);
 
 test("journald gets its datagrams, also when its socket comes late", async () => {

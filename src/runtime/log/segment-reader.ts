@@ -95,7 +95,11 @@ export class SegmentReader {
   /** False when there is no file yet. */
   async #open(): Promise<boolean> {
     for (let tries = 0; ; tries += 1) {
-      if (this.#serial >= this.#source.liveSerial) return await this.#openLive();
+      if (this.#serial >= this.#source.liveSerial) {
+        const opened = await this.#openLive();
+        if (opened || this.#serial >= this.#source.liveSerial) return opened;
+        continue; // it was rotated meanwhile, and is a segment now
+      }
       const segment = this.#source.segmentFrom(this.#serial);
       if (segment === undefined) {
         this.#serial = this.#source.liveSerial;
@@ -128,9 +132,9 @@ export class SegmentReader {
       });
       if (file === undefined) continue;
       const { ino } = await file.stat({ bigint: true });
-      const known = this.#source.liveInode;
-      // In the moment of a rotation the live name has the next file already.
-      if (known === undefined || ino === known || this.#serial < this.#source.liveSerial) {
+      const { liveInode: known, liveSerial } = this.#source;
+      // In the moment of a rotation, and after it, the live name has the next file already.
+      if (this.#serial >= liveSerial && (known === undefined || ino === known)) {
         this.#file = file;
         this.#splitter.reset(this.#offset);
         return true;

@@ -14,6 +14,7 @@ import {
 } from "../../../linux/mod.ts";
 import type { HostPort, LogAddress, LogTls } from "./plan.ts";
 
+const CLOSE_MS_MAX = 5_000; // a peer that does not read keeps no descriptor of ours for longer
 const CONNECT_MS_MAX = 10_000; // a host that drops packets answers a connect never
 
 /** A connection to a log peer. Every failure rejects; the connection is not used again then. */
@@ -30,18 +31,17 @@ export async function openStream(
   address: LogAddress,
   tls: LogTls | undefined,
 ): Promise<StreamWire> {
-  const opened = await dial(address, tls);
-  const wire = new SocketWire(opened);
-  await wire.connected(address.transport === "tls" ? "secureConnect" : "connect");
+  const wire = await dial(address, tls);
+  await wire.connected();
   return wire;
 }
 
-async function dial(address: LogAddress, tls: LogTls | undefined): Promise<Socket> {
+async function dial(address: LogAddress, tls: LogTls | undefined): Promise<SocketWire> {
   if (address.transport === "unix" || address.transport === "unixgram") {
-    return connectNet({ path: address.path });
+    return new SocketWire(connectNet({ path: address.path }), "connect");
   }
   const { host, port } = address;
-  if (address.transport !== "tls") return connectNet({ host, port });
+  if (address.transport !== "tls") return new SocketWire(connectNet({ host, port }), "connect");
   const read = (path = ""): Promise<Buffer | undefined> =>
     path === "" ? Promise.resolve(undefined) : readFile(path);
   const [ca, cert, key] = await Promise.all([
@@ -49,13 +49,14 @@ async function dial(address: LogAddress, tls: LogTls | undefined): Promise<Socke
     read(tls?.certPath),
     read(tls?.keyPath),
   ]);
-  return connectTls({
+  const socket = connectTls({
     ...{ host, port, rejectUnauthorized: tls?.skipVerify !== true },
     ...(isIPv6(host) || /^[\d.]+$/.test(host) ? {} : { servername: host }),
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
   });
+  return new SocketWire(socket, "secureConnect");
 }
 
 class SocketWire implements StreamWire {
@@ -65,8 +66,16 @@ class SocketWire implements StreamWire {
   #reason: Error = new NaruError("unavailable", "the log peer closed the connection");
   #changed: () => void = () => undefined;
 
-  constructor(socket: Socket) {
+  #open = false;
+  #closing = false;
+
+  /** At once after the dialling: no event may come before. */
+  constructor(socket: Socket, openEvent: "connect" | "secureConnect") {
     this.#socket = socket;
+    socket.once(openEvent, () => {
+      this.#open = true;
+      this.#changed();
+    });
     socket.on("data", (chunk: Buffer) => {
       // Only answers are expected, and they are short: a peer that talks on is cut off.
       this.#received = Buffer.concat([this.#received, chunk]);
@@ -86,13 +95,8 @@ class SocketWire implements StreamWire {
     this.#changed();
   }
 
-  async connected(event: string): Promise<void> {
-    let open = false;
-    this.#socket.once(event, () => {
-      open = true;
-      this.#changed();
-    });
-    await this.#until(() => open, CONNECT_MS_MAX, "connecting");
+  async connected(): Promise<void> {
+    await this.#until(() => this.#open, CONNECT_MS_MAX, "connecting");
   }
 
   async write(bytes: Uint8Array, timeoutMs: number): Promise<void> {
@@ -147,11 +151,20 @@ class SocketWire implements StreamWire {
     }
   }
 
+  /**
+   * In order: Bun's `destroy` resets the connection, and a peer that had not read everything then
+   * loses what the kernel had delivered already.
+   */
   close(): void {
-    this.broken = true;
-    // What the kernel has is still sent; what it has not is not ours to wait for.
-    this.#socket.destroy();
-    this.#changed();
+    if (!this.#closing) {
+      this.#closing = true;
+      const socket = this.#socket;
+      const timer = setTimeout(() => socket.destroy(), CLOSE_MS_MAX);
+      timer.unref();
+      socket.once("close", () => clearTimeout(timer));
+      socket.end();
+    }
+    this.#break();
   }
 }
 
