@@ -173,7 +173,9 @@ function checkAll(
   }
   room.options.network.checkPorts(host.PortBindings, host.PublishAllPorts);
   room.options.network.parseMode(host.NetworkMode); // whether it is there is asked at start
-  for (const link of host.Links ?? []) findOther(room, parseLink(link).ref);
+  for (const { ref } of (host.Links ?? []).map(parseLink)) {
+    findOther(room, ref, `could not get container for ${ref}: `);
+  }
   for (const shared of [host.PidMode, host.IpcMode]) {
     if (shared.startsWith("container:")) findOther(room, shared.slice("container:".length));
   }
@@ -184,12 +186,14 @@ function checkAll(
  * A container that the new one refers to. Missing is the client's error, not 404: at create that
  * means a missing image, which clients then pull.
  */
-function findOther(room: Room, ref: string): ContainerRecord {
+function findOther(room: Room, ref: string, before = ""): ContainerRecord {
   try {
     return room.table.find(ref);
   } catch (error) {
     if (!isNaruError(error, "not_found")) throw error;
-    throw new NaruError("invalid_argument", error.message, error.details, { cause: error });
+    throw new NaruError("invalid_argument", `${before}${error.message}`, error.details, {
+      cause: error,
+    });
   }
 }
 

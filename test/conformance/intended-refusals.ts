@@ -258,8 +258,8 @@ const CREATE_WORDS: readonly Intended[] = [
     case: /^create-refuses-host-config$/,
     path: /^(status|json\.message)$/,
     docker:
-      /^(201|400|500|"(conflicting options: host type networking|Invalid isolation|invalid port specification|could not get container|--storage-opt).*|absent)$/,
-    naru: /^(501|"HostConfig\.(Links|Isolation|PortBindings|StorageOpt): .*)$/,
+      /^(201|400|500|"(conflicting options: host type networking|Invalid isolation|invalid port specification|--storage-opt).*|absent)$/,
+    naru: /^(501|"HostConfig\.(Isolation|PortBindings|StorageOpt): .*)$/,
   },
   {
     why: "naru says which part is wrong",

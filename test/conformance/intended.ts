@@ -215,24 +215,6 @@ const SHAPES: readonly Intended[] = [
   },
 ];
 
-const HEALTH: readonly Intended[] = [
-  {
-    why: "probes are the engine's own: they say no exec events, only what comes of them",
-    case: /^health$/,
-    step: /^so far of events$/,
-    path: /^lines\.0\.(status|Action|Actor\.Attributes\.execID)$/,
-    docker: /^"(exec_create: \/bin\/sh -c echo well|<hex64>)"$/,
-    naru: /^("health_status: healthy"|absent)$/,
-  },
-  {
-    why: "probes are the engine's own: dockerd's other events of one are not there",
-    case: /^health$/,
-    step: /^so far of events$/,
-    path: /^lines\.[123]\./,
-    naru: /^absent$/,
-  },
-];
-
 const IMAGES: readonly Intended[] = [
   {
     why: "no digests are an empty list in the newer API",
@@ -341,7 +323,6 @@ export const INTENDED: readonly Intended[] = [
   ...PROTOCOL,
   ...FACTS,
   ...SHAPES,
-  ...HEALTH,
   ...IMAGES,
   ...EXEC,
   ...REFUSALS,
