@@ -151,6 +151,8 @@ export interface ContainerService {
       detach: boolean;
       tty: boolean | undefined;
       consoleSize: [number, number] | undefined;
+      /** Called when nothing but the command itself can fail any more, before it is started. */
+      onAccepted?: () => void;
     },
     client: StdioClient | undefined,
   ): Promise<ExecSession>;

@@ -19,6 +19,7 @@ export interface ExecStartOptions {
   readonly detach: boolean;
   readonly tty: boolean | undefined;
   readonly consoleSize: [number, number] | undefined;
+  readonly onAccepted?: () => void;
 }
 
 /** Processes that run now, by exec id. */
@@ -89,6 +90,7 @@ export async function startExec(
   if (record.state.kind === "ended") {
     throw new NaruError("conflict", `exec command ${execId} has already run`);
   }
+  options.onAccepted?.();
   room.execs.put({ ...record, state: { kind: "running", pid: 0 } });
   publish(room, container, `exec_start: ${commandText(record)}`, { execID: execId });
   const follower = options.detach || client === undefined ? undefined : new Follower(client);

@@ -57,7 +57,10 @@ const execStart: HijackHandler = async (call, { containers }) => {
   const bridge = new StdioBridge(call, { tty: info.tty, stdout: true, stderr: true });
   let session: Awaited<ReturnType<typeof containers.execStart>>;
   try {
-    session = await containers.execStart(execId, options, bridge);
+    // The head goes long before the first output, as Docker's does: docker-py reads it through a
+    // buffer of its own and loses whatever comes in the same packet.
+    const onAccepted = (): void => void bridge.start().catch(() => undefined);
+    session = await containers.execStart(execId, { ...options, onAccepted }, bridge);
   } catch (error) {
     // Clients take a failure of the command from the stream, and one of the request from the status.
     const ofRequest = isNaruError(error, "not_found") || isNaruError(error, "conflict");
