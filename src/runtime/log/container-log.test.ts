@@ -5,6 +5,7 @@ import {
   linkSync,
   mkdtempSync,
   readdirSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -146,6 +147,30 @@ test("a cursor keeps its segments; after it they go", async () => {
   await log.rotateIfNeeded(`${dir}/no-bundle`);
   expect(readdirSync(path.replace(/\/[^/]*$/, "")).length).toBe(2);
 });
+
+test("a cursor closed while it opens a file leaves no handle", async () => {
+  const path = newPath();
+  writeFileSync(path, text(1, 50));
+  const log = await open(path);
+  log.started();
+  const handles = (): number =>
+    readdirSync("/proc/self/fd").filter((fd) => targetOf(fd).startsWith(path)).length;
+  for (let round = 0; round < 20; round += 1) {
+    const cursor = log.spool.openCursor({ stdout: 0, stderr: 0 });
+    const next = cursor?.next().catch(() => undefined);
+    await cursor?.close();
+    await next;
+  }
+  expect(handles()).toBe(0);
+});
+
+function targetOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return ""; // the listing's own
+  }
+}
 
 test("a follower gets what is written later, and ends with the run", async () => {
   const path = newPath();

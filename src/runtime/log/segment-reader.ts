@@ -31,6 +31,7 @@ export class SegmentReader {
   #file: FileHandle | undefined;
   #gunzip: AsyncIterator<Buffer> | undefined;
   #closeGunzip: () => void = () => undefined;
+  #closed = false;
 
   constructor(source: SegmentSource, position: { serial: number; offset: number }) {
     this.#source = source;
@@ -51,7 +52,13 @@ export class SegmentReader {
   /** Lines that are there (perhaps none of a torn one), or undefined at the end of the live file. */
   async next(): Promise<LogLine[] | undefined> {
     for (;;) {
+      if (this.#closed) return undefined;
       if (this.#file === undefined && this.#gunzip === undefined && !(await this.#open())) {
+        return undefined;
+      }
+      // A client may leave while its file is opened: a handle that nobody closes ends the process.
+      if (this.#closed) {
+        await this.#closeFile();
         return undefined;
       }
       // Asked before reading: what a finished file says after this is its end.
@@ -66,7 +73,9 @@ export class SegmentReader {
     }
   }
 
+  /** Idempotent; also while `next` is at work, which gives undefined then. */
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#closeFile();
   }
 
