@@ -277,12 +277,29 @@ export async function resizeExec(
   execId: string,
   size: { rows: number; columns: number },
 ): Promise<void> {
-  room.execs.find(execId);
-  const process = running.get(execId);
+  const process = await startedProcess(room, running, execId);
   if (process === undefined) {
     throw new NaruError("invalid_argument", `exec process ${execId} is not started`);
   }
   await process.resize(size);
+}
+
+const START_POLL_MS = 10;
+const START_WAIT_MS = 10_000; // Docker's patience in the same place
+
+/** A client sends its size as soon as it has the stream, when the process may only be starting. */
+async function startedProcess(
+  room: Room,
+  running: RunningExecs,
+  execId: string,
+): Promise<ExecProcess | undefined> {
+  for (let waitedMs = 0; ; waitedMs += START_POLL_MS) {
+    const { state } = room.execs.find(execId);
+    const process = running.get(execId);
+    const starting = state.kind === "running" && state.pid === 0;
+    if (process !== undefined || !starting || waitedMs >= START_WAIT_MS) return process;
+    await new Promise<void>((resolve) => room.options.clock.after(START_POLL_MS, resolve));
+  }
 }
 
 export function inspectExec(record: ExecRecord, canRemove = false): ExecInspect {
