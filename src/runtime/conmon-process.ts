@@ -24,6 +24,8 @@ export interface ConmonAnswer {
 export interface ConmonProcess {
   /** The first of its processes; ends at once, the monitor goes on as nobody's child. */
   readonly pid: number;
+  /** Resolves when that first process has ended: conmon.pid, which it writes last, is then there. */
+  readonly launched: Promise<void>;
   /** Lets it go on: once for a container, twice for an attached exec. */
   go(options: { readonly last: boolean }): void;
   /** Closes the start pipe; a conmon that still waits there goes on and ends. Idempotent. */
@@ -77,7 +79,7 @@ export async function spawnConmon(
     for (const channel of channels) channel.closeChild();
     close(start.readFd);
     opened.pop();
-    return new StartedConmon(child.pid, start.writeFd, stderr, sync, attach);
+    return new StartedConmon(child, start.writeFd, stderr, sync, attach);
   } catch (cause) {
     for (const item of opened) item.close();
     throw new NaruError(
@@ -91,19 +93,21 @@ export async function spawnConmon(
 
 class StartedConmon implements ConmonProcess {
   readonly pid: number;
+  readonly launched: Promise<void>;
   #startFd: number | undefined;
   readonly #stderr: Channel;
   readonly #sync: Channel;
   readonly #attach: Channel | undefined;
 
   constructor(
-    pid: number,
+    child: { readonly pid: number; readonly exited: Promise<number> },
     startFd: number,
     stderr: Channel,
     sync: Channel,
     attach: Channel | undefined,
   ) {
-    this.pid = pid;
+    this.pid = child.pid;
+    this.launched = child.exited.then(() => undefined);
     this.#startFd = startFd;
     this.#stderr = stderr;
     this.#sync = sync;

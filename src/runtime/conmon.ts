@@ -146,6 +146,8 @@ class ConmonMonitor implements ContainerMonitor {
         throw translateRuntimeError("create", answer.message, spec.process.args[0] ?? "");
       }
       created = true;
+      // On a busy host the monitor may answer before its parent, which names it, has had its turn.
+      await conmon.launched;
       return identifyRun(answer.data, `${paths.bundleDir}/conmon.pid`);
     } catch (error) {
       await this.#undoCreate(request, conmon, { created });
