@@ -39,6 +39,7 @@ export async function createContainer(
   body: ContainerCreateBody,
   options: { readonly name: string; readonly platform: string },
 ): Promise<{ id: string; warnings: string[] }> {
+  room.options.monitor.expect(); // most creates are followed by a start
   checkSharedNetwork(body);
   const image = room.options.images.resolve(body.Image);
   using _lease = room.options.images.lease(image.id);

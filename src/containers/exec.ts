@@ -39,6 +39,7 @@ function runnable(record: ContainerRecord): ContainerRecord {
 
 export function createExec(room: Room, ref: string, body: ExecCreateBody): string {
   const container = runnable(room.table.find(ref));
+  room.options.monitor.expect();
   if (body.Cmd.length === 0) throw new NaruError("invalid_argument", "No exec command specified");
   for (const variable of body.Env ?? []) checkVariable(variable);
   if (body.WorkingDir !== "" && !body.WorkingDir.startsWith("/")) {

@@ -43,6 +43,7 @@ export interface StartReason {
  * nothing in the kernel. Throws not_modified when it runs already.
  */
 export async function startContainer(room: Room, id: string, reason: StartReason): Promise<void> {
+  room.options.monitor.expect();
   await finishExit(room, id);
   const record = room.table.must(id);
   if (record.state.kind === "running") throw refusalToStart(record.state.paused);

@@ -1,4 +1,5 @@
 export * from "./cgroup.ts";
+export { type CgroupWarmth, createCgroupWarmth } from "./cgroup-warmth.ts";
 export * from "./channel.ts";
 export * from "./descriptor.ts";
 export * from "./file.ts";

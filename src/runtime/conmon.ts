@@ -10,7 +10,9 @@ import {
 import { stat } from "node:fs/promises";
 import { errorCode, errorMessage, NaruError, systemClock } from "../base/mod.ts";
 import {
+  type CgroupWarmth,
   close,
+  createCgroupWarmth,
   createProcessWatcher,
   isAlive,
   type ProcessWatcher,
@@ -75,6 +77,7 @@ class ConmonMonitor implements ContainerMonitor {
   readonly #exitsDir: string;
   readonly #commands: RuntimeCommands;
   readonly #filters: SeccompFilterCache;
+  readonly #warmth: CgroupWarmth = createCgroupWarmth();
   readonly #watcher: ProcessWatcher = createProcessWatcher();
   readonly #exitWaiters: Map<string, Set<() => void>> = new Map();
   #exitWatch: FSWatcher | undefined;
@@ -94,6 +97,10 @@ class ConmonMonitor implements ContainerMonitor {
 
   #exitSeen(name: string): void {
     for (const wake of this.#exitWaiters.get(name) ?? []) wake();
+  }
+
+  expect(): void {
+    this.#warmth.warm();
   }
 
   async create(request: MonitorCreateRequest): Promise<MonitorHandle> {
@@ -316,6 +323,7 @@ class ConmonMonitor implements ContainerMonitor {
     this.#exitWatch?.close();
     this.#exitWatch = undefined;
     this.#commands.close();
+    await this.#warmth.close();
     await this.#watcher.close();
   }
 }

@@ -46,6 +46,8 @@ export interface ExitRecord {
 
 /** Signals by number or name are resolved before they come here. */
 export interface ContainerMonitor {
+  /** Says that a create, start or exec is about to come, so that slow kernel work may begin. Free to call. */
+  expect(): void;
   /**
    * Writes config.json, starts conmon, which creates the container. The container does not run yet.
    * Throws invalid_argument with Docker's words for what the user can mend (command not found: the

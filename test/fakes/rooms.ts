@@ -68,6 +68,7 @@ export function fakeMonitor(script: Script): FakeMonitor {
       await script.call(`monitor.kill ${signal}`);
       if (signal === 9 || signal === 15) exit(id, 128 + signal);
     },
+    expect: () => undefined,
     pause: () => script.call("monitor.pause"),
     resume: () => script.call("monitor.resume"),
     update: () => script.call("monitor.update"),
