@@ -108,7 +108,8 @@ export class TestEngine {
 
   /** One request to the Engine API, such as `fetch("/containers/json?all=1")`. */
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    return fetch(`http://naru${path}`, { ...init, unix: this.socket });
+    // A connection of its own: one that was refused in the middle of an upload may be closed late.
+    return fetch(`http://naru${path}`, { keepalive: false, ...init, unix: this.socket });
   }
 
   /** SIGTERM and wait; containers go on. Returns the exit code. Throws when it takes too long. */
