@@ -76,13 +76,15 @@ async function within(room: Room, promise: Promise<unknown>, timeoutMs: number):
 }
 
 const THAW_CHECK_MS = 100; // a pause that was under way may have frozen what was to die
+const THAW_ANYWAY_MS = 500; // an engine that was killed in a pause left no record of it
 
 /** After SIGKILL. A container that was frozen meanwhile is thawed, or it would never die. */
 async function awaitDeath(room: Room, record: ContainerRecord, live: LiveRun): Promise<void> {
   for (let waitedMs = 0; waitedMs < KILL_WAIT_MS; waitedMs += THAW_CHECK_MS) {
     if (await within(room, live.exited, THAW_CHECK_MS)) return;
     const { state } = room.table.must(record.id);
-    if (state.kind === "running" && state.paused) await thaw(room, record);
+    if (state.kind !== "running") continue;
+    if (state.paused || waitedMs >= THAW_ANYWAY_MS) await thaw(room, record);
   }
   throw didNotDie(record);
 }
@@ -142,6 +144,8 @@ async function writePaused(room: Room, id: string, paused: boolean): Promise<voi
 async function thaw(room: Room, record: ContainerRecord): Promise<void> {
   try {
     await room.options.monitor.resume(record.id, record.runtime);
+    const { state } = room.table.must(record.id);
+    if (state.kind !== "running" || !state.paused) return;
     await writePaused(room, record.id, false);
     publish(room, record, "unpause");
   } catch (error) {
