@@ -60,10 +60,15 @@ export function isGone(error: unknown): boolean {
   return code === "ENOENT" || code === "ENOTDIR" || code === "ELOOP" || code === "EXDEV";
 }
 
-/** Names in a folder, in byte order. */
+/** Names in a folder, in byte order; none when it was removed after it was opened (ENOENT). */
 export function namesIn(folderFd: number): string[] {
-  const names = readdirSync(`/proc/self/fd/${folderFd}`, { encoding: "buffer" });
-  return names.map((name) => name.toString("latin1")).sort();
+  try {
+    const names = readdirSync(`/proc/self/fd/${folderFd}`, { encoding: "buffer" });
+    return names.map((name) => name.toString("latin1")).sort();
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
+  }
 }
 
 export function statusOf(folderFd: number, name: string): FileStatus | undefined {
