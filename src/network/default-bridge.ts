@@ -1,7 +1,7 @@
 import { NaruError, newId } from "../base/mod.ts";
-import { type NetworkKernel, readSysctl, writeSysctl } from "../linux/mod.ts";
+import type { NetworkKernel } from "../linux/mod.ts";
 import type { Metadata } from "../storage/mod.ts";
-import { joinDockerChain, leaveDockerChain } from "./docker-chain.ts";
+import type { BridgeNetworkRules } from "./firewall/contract.ts";
 import {
   type Ipv4Network,
   ipv4Number,
@@ -12,9 +12,7 @@ import {
   networkText,
   parseIpv4Cidr,
 } from "./ipv4.ts";
-import { applyRuleset, listRules } from "./nft.ts";
 import { chooseNetwork } from "./pool.ts";
-import { bridgeRuleset, deleteTable, GUARD_TABLE, guardRuleset, leaveGuard } from "./rules.ts";
 
 export interface BridgeOptions {
   /** Name of the link. */
@@ -25,10 +23,6 @@ export interface BridgeOptions {
   readonly mtu: number;
   readonly icc: boolean;
   readonly ipMasquerade: boolean;
-  readonly ipForward: boolean;
-  /** Drop forwarding that is nobody's when the engine had to switch forwarding on. */
-  readonly ipForwardDrop: boolean;
-  readonly table: string;
   /** RFC 3339: when a network that is not there yet begins. */
   readonly createdAt: string;
 }
@@ -55,9 +49,8 @@ export interface DefaultBridge {
 }
 
 const DEFAULT_MTU = 1500; // of Ethernet, as Docker
-const FORWARDING = "net.ipv4.ip_forward";
 
-/** Finds or makes the bridge and its address, then rules, then forwarding. Idempotent. */
+/** Finds or makes the bridge and its address. Idempotent. */
 export async function startBridge(
   options: BridgeOptions,
   kernel: NetworkKernel,
@@ -88,17 +81,6 @@ export async function startBridge(
     ipv4Address: ipv4Text(address),
     ipv4PrefixLength: network.prefixLength,
   });
-  await applyRuleset(
-    bridgeRuleset({
-      table: options.table,
-      bridge: options.bridge,
-      subnet: networkText(network),
-      icc: options.icc,
-      masquerade: options.ipMasquerade,
-    }),
-  );
-  await joinDockerChain(options.bridge, options.table);
-  if (options.ipForward) await startForwarding(options);
   return { row, network, gateway: address, mtu: options.mtu || link.mtu };
 }
 
@@ -161,37 +143,29 @@ async function takenNetworks(kernel: NetworkKernel): Promise<Ipv4Network[]> {
     .map(([address, prefixLength]) => networkOf(ipv4Number(address) ?? 0, prefixLength));
 }
 
-/** The guard is there before forwarding is on, so the host is no router for an instant. */
-async function startForwarding(options: BridgeOptions): Promise<void> {
-  const off = readSysctl(FORWARDING) === "0";
-  const guarded = (await listRules("table", GUARD_TABLE)) !== undefined;
-  if (guarded || (off && options.ipForwardDrop)) await applyRuleset(guardRuleset(options.bridge));
-  if (off) writeSysctl(FORWARDING, "1");
-}
-
 /** The inverse of startBridge. A bridge that we did not make stays. */
 export async function removeBridge(
   row: NetworkRow,
-  table: string,
   kernel: NetworkKernel,
   metadata: Metadata,
 ): Promise<void> {
-  await leaveDockerChain(table);
-  await applyRuleset(deleteTable(table));
-  if (row.link !== undefined) {
-    await leaveForwarding(row.link);
-    if (row.madeByEngine === true) await kernel.deleteLinks([row.link]);
-  }
+  if (row.link !== undefined && row.madeByEngine === true) await kernel.deleteLinks([row.link]);
   await metadata.commit([{ table: "networks", key: "bridge", value: undefined }]);
 }
 
-/** The last engine to leave switches forwarding off again: the guard says that naru switched it on. */
-async function leaveForwarding(bridge: string): Promise<void> {
-  const before = await listRules("set", GUARD_TABLE, "bridges");
-  if (before === undefined) return;
-  if (before.includes(`"${bridge}"`)) await applyRuleset(leaveGuard(bridge));
-  const after = await listRules("set", GUARD_TABLE, "bridges");
-  if (after?.includes("elements") === true) return;
-  writeSysctl(FORWARDING, "0");
-  await applyRuleset(deleteTable(GUARD_TABLE));
+/** What the firewall is told of it. */
+export function bridgeRules(bridge: DefaultBridge, options: BridgeOptions): BridgeNetworkRules {
+  return {
+    networkId: bridge.row.id,
+    link: options.bridge,
+    ipv4: { subnet: networkText(bridge.network), gateway: ipv4Text(bridge.gateway) },
+    ipv6: undefined,
+    internal: false,
+    icc: options.icc,
+    masquerade4: options.ipMasquerade,
+    masquerade6: options.ipMasquerade,
+    gatewayMode4: "nat",
+    gatewayMode6: "nat",
+    hostBinding4: "",
+  };
 }

@@ -1,5 +1,6 @@
 export type * from "./contract.ts";
 export { checkDnsSettings, parseExtraHost } from "./etc-files.ts";
+export type * from "./firewall/contract.ts";
 export {
   createNetworkService,
   type NetworkServiceControl,

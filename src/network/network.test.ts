@@ -16,7 +16,6 @@ import {
 } from "./ipv4.ts";
 import { parseNetworkMode } from "./mode.ts";
 import { chooseNetwork } from "./pool.ts";
-import { bridgeRuleset, guardRuleset } from "./rules.ts";
 
 describe("IPv4", () => {
   test("numbers and texts agree, and near misses are refused", () => {
@@ -270,23 +269,5 @@ describe("modes and rules", () => {
       }
     }
     expect(() => parseNetworkMode("bridge", false)).toThrow("network bridge not found");
-  });
-
-  test("the table is replaced in one transaction and drops what nobody asked for", () => {
-    const rules = {
-      table: "naru_x",
-      bridge: "br",
-      subnet: "10.0.0.0/24",
-      icc: true,
-      masquerade: true,
-    };
-    const text = bridgeRuleset(rules);
-    expect(text).toStartWith("table ip naru_x {}\ndelete table ip naru_x\ntable ip naru_x {\n");
-    expect(text.indexOf("established")).toBeLessThan(text.indexOf('oifname "br" drop'));
-    expect(text).toContain('ip saddr 10.0.0.0/24 oifname != "br" masquerade');
-    const closed = bridgeRuleset({ ...rules, icc: false, masquerade: false });
-    expect(closed).toContain('iifname "br" oifname "br" drop');
-    expect(closed).not.toContain("masquerade");
-    expect(guardRuleset("br").trimEnd()).toEndWith('add element ip naru_forward bridges { "br" }');
   });
 });

@@ -25,6 +25,7 @@ import type {
 } from "./contract.ts";
 import {
   type BridgeOptions,
+  bridgeRules,
   type DefaultBridge,
   type NetworkRow,
   removeBridge,
@@ -32,11 +33,16 @@ import {
 } from "./default-bridge.ts";
 import { EndpointBook, type EndpointRow } from "./endpoint-book.ts";
 import { renderEtcFiles } from "./etc-files.ts";
+import type { Firewall } from "./firewall/contract.ts";
+import { createFirewall } from "./firewall/firewall.ts";
 import { ipv4Text, macForAddress, networkText } from "./ipv4.ts";
 import { LinkWatch } from "./link-watch.ts";
 import { parseNetworkMode } from "./mode.ts";
 
-export interface NetworkServiceOptions extends Omit<BridgeOptions, "table" | "createdAt"> {
+export interface NetworkServiceOptions extends Omit<BridgeOptions, "createdAt"> {
+  readonly ipForward: boolean;
+  /** Drop forwarding that is nobody's when the engine had to switch forwarding on. */
+  readonly ipForwardDrop: boolean;
   /** At least 6 hexadecimal digits that no other engine of the host has: names in the kernel. */
   readonly engineShortId: string;
   /** Directory in the run root for namespace files. */
@@ -73,7 +79,7 @@ class BridgeNetworkService implements NetworkServiceControl {
   readonly #perContainer: KeyedQueue<string> = new KeyedQueue();
   readonly #rows: Map<string, NetworkRow> = new Map();
   readonly #linkPrefix: string;
-  readonly #table: string;
+  readonly #firewall: Firewall;
   #bridge: DefaultBridge | undefined;
 
   constructor(options: NetworkServiceOptions) {
@@ -82,7 +88,15 @@ class BridgeNetworkService implements NetworkServiceControl {
     this.#book = new EndpointBook(options.metadata);
     const shortId = options.engineShortId.slice(0, SHORT_ID_LENGTH);
     this.#linkPrefix = `nv${shortId}`;
-    this.#table = `naru_${options.engineShortId}`;
+    this.#firewall = createFirewall({
+      table: `naru_${options.engineShortId}`,
+      ipForward: options.ipForward,
+      ipForwardDrop: options.ipForwardDrop,
+      allowDirectRouting: false,
+      respectHostFirewall: false,
+      forgetConnections: () => Promise.resolve(),
+      logger: options.logger,
+    });
     for (const [key, value] of options.metadata.rows("networks")) {
       this.#rows.set(key, value as NetworkRow);
     }
@@ -102,10 +116,12 @@ class BridgeNetworkService implements NetworkServiceControl {
       this.#rows.set(name, row);
     }
     if (!this.#hasBridge()) return;
-    const bridgeOptions = { ...this.#options, table: this.#table, createdAt: this.#now() };
+    const bridgeOptions = { ...this.#options, createdAt: this.#now() };
     const former = this.#rows.get("bridge");
     this.#bridge = await startBridge(bridgeOptions, this.#kernel, metadata, former);
     this.#rows.set("bridge", this.#bridge.row);
+    const networks = [bridgeRules(this.#bridge, bridgeOptions)];
+    await this.#firewall.start({ networks, published: [] });
   }
 
   #now(): string {
@@ -346,7 +362,8 @@ class BridgeNetworkService implements NetworkServiceControl {
   async teardown(): Promise<void> {
     const row = this.#rows.get("bridge");
     if (row === undefined || this.#book.rows().length > 0) return;
-    await removeBridge(row, this.#table, this.#kernel, this.#options.metadata);
+    await this.#firewall.teardown();
+    await removeBridge(row, this.#kernel, this.#options.metadata);
     this.#rows.delete("bridge");
     this.#bridge = undefined;
   }

@@ -1,4 +1,6 @@
-import { NaruError } from "../base/mod.ts";
+import { NaruError } from "../../base/mod.ts";
+
+export type Family = "ip" | "ip6";
 
 /** Applies a ruleset as one transaction: all of it or nothing. Throws internal with nft's first line. */
 export async function applyRuleset(ruleset: string): Promise<void> {
@@ -8,13 +10,19 @@ export async function applyRuleset(ruleset: string): Promise<void> {
   throw new NaruError("internal", `nft refused the rules: ${reason}`, { exitCode });
 }
 
-/** The text of a table or set, or undefined when there is none. */
+/** The text of a table, set or chain with handles, or undefined when there is none. */
 export async function listRules(
   kind: "table" | "set" | "chain",
+  family: Family | "inet",
   ...name: readonly string[]
 ): Promise<string | undefined> {
-  const { exitCode, stdout } = await runNft(["-a", "list", kind, "ip", ...name], "");
+  const { exitCode, stdout } = await runNft(["-a", "list", kind, family, ...name], "");
   return exitCode === 0 ? stdout : undefined;
+}
+
+/** All base chains of a hook and what else nft says of chains, as it prints them. */
+export async function listChains(): Promise<string> {
+  return (await runNft(["-a", "list", "chains"], "")).stdout;
 }
 
 async function runNft(
