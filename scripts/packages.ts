@@ -15,7 +15,14 @@ export const ENGINE_PACKAGES: readonly string[] = [
 ];
 
 /** What the tests drive besides. */
-export const TEST_PACKAGES: readonly string[] = ["runc", "git", "tmux", "procps", "util-linux"];
+export const TEST_PACKAGES: readonly string[] = [
+  "runc",
+  "git",
+  "tmux",
+  "procps",
+  "util-linux",
+  "e2fsprogs",
+];
 
 /** What needs one of these is skipped where it is missing. */
 export const OPTIONAL_TEST_PACKAGES: readonly string[] = [

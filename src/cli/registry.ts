@@ -12,6 +12,7 @@ const registry = (): Promise<typeof import("./commands/image-registry.ts")> =>
 const system = (): Promise<typeof import("./commands/system.ts")> => import("./commands/system.ts");
 const resources = (): Promise<typeof import("./commands/network.ts")> =>
   import("./commands/network.ts");
+const volume = (): Promise<typeof import("./commands/volume.ts")> => import("./commands/volume.ts");
 
 function entry(summary: string, load: CommandEntry["load"]): CommandEntry {
   return { summary, load };
@@ -175,6 +176,27 @@ export const GROUPS: CommandTables["groups"] = {
         (await import("./commands/inspect.ts")).inspectCommandOf("network"),
       ),
       ls: entry("List networks", async () => (await resources()).networkListCommand),
+    },
+  },
+  volume: {
+    summary: "Manage volumes",
+    entries: {
+      create: entry("Create a volume", async () => (await volume()).volumeCreateCommand),
+      inspect: entry("Display detailed information on one or more volumes", async () =>
+        (await import("./commands/inspect.ts")).inspectCommandOf("volume"),
+      ),
+      ls: entry("List volumes", async () => (await volume()).volumeListCommand),
+      list: entry("List volumes", async () => (await volume()).volumeListCommand),
+      prune: entry(
+        "Remove unused local volumes",
+        async () => (await import("./commands/prune.ts")).volumePruneCommand,
+      ),
+      rm: entry("Remove one or more volumes", async () => (await volume()).volumeRemoveCommand),
+      remove: entry("Remove one or more volumes", async () => (await volume()).volumeRemoveCommand),
+      update: entry(
+        "Update a volume (cluster volumes only)",
+        async () => (await volume()).volumeUpdateCommand,
+      ),
     },
   },
   system: {

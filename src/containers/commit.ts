@@ -1,20 +1,13 @@
-import { existsSync } from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { type Digest, isNaruError } from "../base/mod.ts";
+import type { Digest } from "../base/mod.ts";
 import { applyChanges } from "../oci/mod.ts";
 import type { ContainerConfig } from "../spec/mod.ts";
 import { commandOf, mergeConfig } from "./config-merge.ts";
 import { RunningJob } from "./files/file-job.ts";
 import { holdStill, upperSource } from "./files.ts";
 import type { CommitRequest } from "./files-contract.ts";
+import { freeze } from "./freeze.ts";
 import type { ContainerRecord } from "./record.ts";
-import { containerDir, publish, type Room } from "./room.ts";
-import { isRunning } from "./state.ts";
-import { setPaused } from "./stop.ts";
-
-/** In the container's directory while a commit keeps it frozen, for the engine after a crash. */
-const FROZEN = "frozen-by-commit";
+import { publish, type Room } from "./room.ts";
 
 /**
  * Makes an image of what a container wrote. A running one is frozen meanwhile if that is wanted;
@@ -64,47 +57,4 @@ function configOf(record: ContainerRecord, request: CommitRequest): ContainerCon
   const changed = applyChanges(request.config ?? record.config, request.changes);
   if (request.config === null) return changed;
   return mergeConfig(changed, record.config);
-}
-
-async function freeze(
-  room: Room,
-  record: ContainerRecord,
-  wanted: boolean,
-): Promise<AsyncDisposable> {
-  const { state, id } = record;
-  if (!wanted || !isRunning(state) || state.paused) {
-    return { [Symbol.asyncDispose]: () => Promise.resolve() };
-  }
-  const mark = join(containerDir(room, id), FROZEN);
-  await writeFile(mark, "");
-  const thaw = async (): Promise<void> => {
-    await room.queue.run(id, () => setPaused(room, id, false)).catch(ignoreEnded);
-    await rm(mark, { force: true });
-  };
-  try {
-    await room.queue.run(id, () => setPaused(room, id, true));
-  } catch (error) {
-    await rm(mark, { force: true });
-    throw error;
-  }
-  return { [Symbol.asyncDispose]: thaw };
-}
-
-/** It was stopped, removed or thawed by somebody else meanwhile. */
-function ignoreEnded(error: unknown): void {
-  if (!isNaruError(error, "conflict") && !isNaruError(error, "not_found")) throw error;
-}
-
-/** In recovery, of a container that runs: a commit that was cut off leaves it frozen. */
-export async function thawAfterCrash(room: Room, record: ContainerRecord): Promise<void> {
-  const mark = join(containerDir(room, record.id), FROZEN);
-  if (!existsSync(mark)) return;
-  const { monitor } = room.options;
-  if ((await monitor.state(record.id, record.runtime))?.status === "paused") {
-    await monitor.resume(record.id, record.runtime);
-  }
-  await room.table.update(record.id, (now) =>
-    now.state.kind === "running" ? { ...now, state: { ...now.state, paused: false } } : now,
-  );
-  await rm(mark, { force: true });
 }

@@ -9,7 +9,6 @@ import type {
   ContainerUpdateBody,
   ExecCreateBody,
   ExecInspect,
-  VolumeWithUsage,
 } from "../spec/mod.ts";
 import type { ContainerFiles } from "./files-contract.ts";
 
@@ -133,12 +132,14 @@ export interface ContainerService {
   update(ref: string, body: ContainerUpdateBody): Promise<{ warnings: string[] }>;
   /** Bytes of all layers on disk, each once. */
   layersSizeBytes(): number;
-  /** Every volume with its size, which is reckoned by reading it. */
-  volumesWithUsage(): Promise<VolumeWithUsage[]>;
   /** Is the container's main process a tty? Needed to choose the framing. */
   isTty(ref: string): boolean;
   counts(): ContainerCounts;
   usersOfImage(id: Digest): readonly { containerId: string; running: boolean }[];
+  /** Containers, running or not, that mount a volume. */
+  usersOfVolume(name: string): readonly { containerId: string; running: boolean }[];
+  /** Runs `task` while every container that runs on a volume is frozen. */
+  whileVolumePaused<T>(name: string, task: () => Promise<T>): Promise<T>;
 
   /** Copying, exporting, committing. */
   readonly files: ContainerFiles;

@@ -32,6 +32,7 @@ import { containerDir, publish, type Room, rootfsDir } from "./room.ts";
 import { parseSecurityOptions } from "./security-opt.ts";
 import { planSpecInput } from "./spec-input.ts";
 import { ensureBindSource } from "./start-parts.ts";
+import { nameVolumes } from "./volume-use.ts";
 
 /** Everything is checked, then everything is written: one row, and the rows of new volumes. */
 export async function createContainer(
@@ -51,8 +52,33 @@ export async function createContainer(
   checkPlatform(image, options.platform);
   const planned = planMounts(config, host, (ref) => findOther(room, ref).mounts);
   for (const one of planned) if (one.type === "bind") await checkBind(one);
-  const { mounts: named, volumes } = nameVolumes(room, planned);
-  const mounts = named.map((one) => (one.type === "image" ? withImage(room, one) : one));
+  const { mounts: named, volumes } = await nameVolumes(room, planned);
+  try {
+    return await createWith(room, { id, image, config, host, networking, named, volumes }, options);
+  } catch (error) {
+    room.options.volumes.abandon(volumes);
+    throw error;
+  }
+}
+
+/** What is decided about a new container before its name. */
+interface Decided {
+  readonly id: Id;
+  readonly image: ResolvedImage;
+  readonly config: ContainerConfig;
+  readonly host: HostConfig;
+  readonly networking: NetworkingConfig;
+  readonly named: readonly RecordedMount[];
+  readonly volumes: readonly PreparedVolume[];
+}
+
+async function createWith(
+  room: Room,
+  decided: Decided,
+  options: { readonly name: string },
+): Promise<{ id: string; warnings: string[] }> {
+  const { id, image, config, host, networking, volumes } = decided;
+  const mounts = decided.named.map((one) => (one.type === "image" ? withImage(room, one) : one));
   const name =
     options.name === ""
       ? randomName((text) => room.table.isNameTaken(text))
@@ -103,15 +129,6 @@ async function write(
   const changes = volumes.flatMap(({ change }) => (change === undefined ? [] : [change]));
   await room.table.put(record, changes);
   room.options.volumes.adopt(volumes);
-  for (const { volume, change } of volumes) {
-    if (change === undefined) continue;
-    room.options.events.publish({
-      type: "volume",
-      action: "create",
-      id: volume.name,
-      attributes: { driver: volume.driver },
-    });
-  }
 }
 
 function completeConfig(config: ContainerConfig, host: HostConfig, id: Id): ContainerConfig {
@@ -265,24 +282,6 @@ function withImage(room: Room, one: RecordedMount): RecordedMount {
     throw new NaruError("invalid_argument", message, { field: "Mounts" });
   }
   return { ...one, image: { id: found.id, chainId: found.chainId } };
-}
-
-function nameVolumes(
-  room: Room,
-  planned: readonly RecordedMount[],
-): { mounts: RecordedMount[]; volumes: PreparedVolume[] } {
-  const volumes = new Map<string, PreparedVolume>();
-  const mounts = planned.map((one) => {
-    if (one.type !== "volume" || one.origin === "volumes-from") return one;
-    const prepared =
-      volumes.get(one.volumeName) ??
-      (one.anonymous
-        ? room.options.volumes.prepareAnonymous(one.labels)
-        : room.options.volumes.prepare(one.volumeName, one.labels));
-    volumes.set(prepared.volume.name, prepared);
-    return { ...one, volumeName: prepared.volume.name };
-  });
-  return { mounts, volumes: [...volumes.values()] };
 }
 
 function chooseRuntime(room: Room, name: string): RuntimeChoice {

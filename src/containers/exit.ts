@@ -10,6 +10,7 @@ import type { ContainerRecord } from "./record.ts";
 import { bundleDir, type LiveRun, pathsOf, publish, type Room, rootfsDir } from "./room.ts";
 import { unstage } from "./staged-mounts.ts";
 import type { ExitInfo } from "./state.ts";
+import { releaseVolumes } from "./volume-use.ts";
 
 const NS_PER_S = 1_000_000_000n;
 
@@ -121,6 +122,8 @@ export async function undoRun(room: Room, id: string): Promise<void> {
   for (const result of results) {
     if (result.status === "rejected") complain(room, record, "clean-up")(result.reason);
   }
+  // The last: its mounts were above.
+  await releaseVolumes(room, record).catch(complain(room, record, "volumes"));
 }
 
 function umountShm(room: Room, record: ContainerRecord): void {

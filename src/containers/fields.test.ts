@@ -46,7 +46,6 @@ test("a refused field that asks for something is refused by its name", () => {
     CpuPercent: 1,
     IOMaximumIOps: 1,
     IOMaximumBandwidth: 1,
-    VolumeDriver: "nfs",
     Cgroup: "container:x",
     StorageOpt: { size: "1g" },
     UsernsMode: "private",

@@ -114,7 +114,7 @@ export const HOST_CONFIG_FIELDS: Readonly<Record<keyof HostConfig, FieldTreatmen
   PortBindings: refusedByNetwork,
   RestartPolicy: honoured("containers/restart-policy.ts"),
   AutoRemove: honoured("containers/exit.ts"),
-  VolumeDriver: refused,
+  VolumeDriver: honoured(MOUNTS),
   VolumesFrom: honoured(MOUNTS),
   Mounts: honoured(MOUNTS),
   ConsoleSize: honoured(INPUT),

@@ -11,6 +11,7 @@ import type { ContainerRecord, RecordedMount } from "./record.ts";
 import { publish, type Room, rootfsDir } from "./room.ts";
 import { withDirectoryInRoot } from "./rootfs.ts";
 import { isRunning } from "./state.ts";
+import { volumesOf } from "./volume-use.ts";
 
 /** How long a container that does not run is kept from starting: until `release` is called. */
 interface Hold {
@@ -127,12 +128,24 @@ async function startJob(room: Room, hold: Hold, plan: () => Promise<FileJob>): P
       job,
       [Symbol.asyncDispose]: async () => {
         await job.close();
-        hold.release();
+        await letGo(room, hold);
       },
     };
   } catch (error) {
-    hold.release();
+    await letGo(room, hold);
     throw error;
+  }
+}
+
+/** Volumes that were mounted for a container which does not run, and its turn. */
+async function letGo(room: Room, { record, release }: Hold): Promise<void> {
+  try {
+    if (isRunning(record.state)) return;
+    for (const { volumeName } of volumesOf(record)) {
+      await room.options.volumes.release(volumeName, record.id);
+    }
+  } finally {
+    release();
   }
 }
 
@@ -201,7 +214,9 @@ async function bindsOf(room: Room, record: ContainerRecord): Promise<ViewBind[]>
     const chainId = image?.chainId ?? null;
     if (type === "image" && chainId === null) continue; // without layers there is nothing
     const source =
-      chainId === null ? await hostSource(room, type, one) : room.options.layers.lowerDirs(chainId);
+      chainId === null
+        ? await hostSource(room, record.id, { type, ...one })
+        : room.options.layers.lowerDirs(chainId);
     binds.push({ source, subpath, destination, readOnly });
   }
   return binds;
@@ -209,10 +224,10 @@ async function bindsOf(room: Room, record: ContainerRecord): Promise<ViewBind[]>
 
 async function hostSource(
   room: Room,
-  type: RecordedMount["type"],
-  one: Pick<RecordedMount, "source" | "volumeName">,
+  id: string,
+  { type, source, volumeName }: Pick<RecordedMount, "type" | "source" | "volumeName">,
 ): Promise<string> {
-  return type === "bind" ? one.source : room.options.volumes.materialise(one.volumeName);
+  return type === "bind" ? source : room.options.volumes.acquire(volumeName, id);
 }
 
 /** Volumes that take what the image has, which the first start would do. */

@@ -68,7 +68,6 @@ function refuseWhatIsNotDone(host: HostConfig): void {
     ["CpuPercent", host.CpuPercent !== 0],
     ["IOMaximumIOps", host.IOMaximumIOps !== 0],
     ["IOMaximumBandwidth", host.IOMaximumBandwidth !== 0],
-    ["VolumeDriver", host.VolumeDriver !== "" && host.VolumeDriver !== "local"],
     ["Cgroup", host.Cgroup !== ""],
     ["StorageOpt", Object.keys(host.StorageOpt ?? {}).length > 0],
     ["UsernsMode", host.UsernsMode !== "" && host.UsernsMode !== "host"],

@@ -22,7 +22,7 @@ export interface InspectFacts {
   readonly health: HealthState | undefined;
   /** By network name; empty where the container shares another's. */
   readonly networks: Record<string, EndpointSettings>;
-  readonly dataDirOfVolume: (name: string) => string;
+  readonly pathOfVolume: (name: string) => string;
   readonly size: { readonly rwBytes: number; readonly rootBytes: number } | undefined;
 }
 
@@ -56,7 +56,7 @@ export function inspectView(record: ContainerRecord, facts: InspectFacts): Conta
     ...(facts.size === undefined
       ? {}
       : { SizeRw: facts.size.rwBytes, SizeRootFs: facts.size.rootBytes }),
-    Mounts: record.mounts.filter(isShown).map((one) => mountView(one, facts.dataDirOfVolume)),
+    Mounts: record.mounts.filter(isShown).map((one) => mountView(one, facts.pathOfVolume)),
     Config: record.config,
     NetworkSettings: networkView(record, facts.networks),
   };
@@ -91,18 +91,15 @@ function stateView(record: ContainerRecord, health: HealthState | undefined): Co
   };
 }
 
-export function mountView(
-  one: RecordedMount,
-  dataDirOfVolume: (name: string) => string,
-): MountPoint {
+export function mountView(one: RecordedMount, pathOfVolume: (name: string) => string): MountPoint {
   switch (one.type) {
     case "volume":
       return {
         Type: "volume",
         Name: one.volumeName,
-        Source: dataDirOfVolume(one.volumeName),
+        Source: pathOfVolume(one.volumeName),
         Destination: one.destination,
-        Driver: "local",
+        Driver: one.volumeDriver ?? "local",
         Mode: one.mode,
         RW: !one.readOnly,
         Propagation: "",

@@ -14,7 +14,7 @@ export interface ListFacts {
   /** Does the typed reference still name the container's image? */
   readonly imageName: string;
   readonly networks: Record<string, EndpointSettings>;
-  readonly dataDirOfVolume: (name: string) => string;
+  readonly pathOfVolume: (name: string) => string;
   readonly size: { readonly rwBytes: number; readonly rootBytes: number } | undefined;
 }
 
@@ -43,7 +43,7 @@ export function listView(record: ContainerRecord, facts: ListFacts): ContainerSu
     NetworkSettings: { Networks: facts.networks },
     Mounts: record.mounts
       .filter((one) => one.origin !== "tmpfs")
-      .map((one) => mountView(one, facts.dataDirOfVolume)),
+      .map((one) => mountView(one, facts.pathOfVolume)),
     Health: {
       Status: facts.health?.Status ?? "none",
       FailingStreak: facts.health?.FailingStreak ?? 0,

@@ -34,13 +34,16 @@ export function planMounts(
     given.add(mount.destination);
     planned.set(mount.destination, mount);
   };
-  for (const spec of host.Binds ?? []) add(parseBind(spec));
+  const driver = host.VolumeDriver;
+  for (const spec of host.Binds ?? []) add(withDriver(parseBind(spec), driver));
   for (const [index, mount] of (host.Mounts ?? []).entries()) add(parseMount(mount, index));
   for (const [target, options] of Object.entries(host.Tmpfs ?? {}))
     add(parseTmpfs(target, options));
   for (const target of Object.keys(config.Volumes ?? {})) {
     const destination = checkedTarget(target, target, "volume");
-    if (!planned.has(destination)) planned.set(destination, anonymous(destination));
+    if (!planned.has(destination)) {
+      planned.set(destination, withDriver(anonymous(destination), driver));
+    }
   }
   return [...planned.values()];
 }
@@ -65,6 +68,12 @@ const BLANK: RecordedMount = {
   anonymous: false,
   origin: "binds",
 };
+
+/** `VolumeDriver` is of the volumes that say nothing themselves; Mounts have a field for it. */
+function withDriver(mount: PlannedMount, driver: string): PlannedMount {
+  if (mount.type !== "volume" || driver === "") return mount;
+  return { ...mount, volumeDriver: driver };
+}
 
 function anonymous(destination: string): PlannedMount {
   return { ...BLANK, destination, anonymous: true, origin: "image" };
@@ -159,7 +168,7 @@ function parseMount(mount: Mount, index: number): PlannedMount {
     case "bind":
       return { ...common, ...bindPart(mount, fail) };
     case "volume":
-      return { ...common, ...volumePart(mount, index, fail) };
+      return { ...common, ...volumePart(mount, fail) };
     case "tmpfs":
       return { ...common, ...tmpfsPart(mount, fail) };
     case "image":
@@ -241,22 +250,17 @@ function checkSubpath(subpath: string, fail: (why: string) => NaruError): string
   return clean;
 }
 
-function volumePart(
-  mount: Mount,
-  index: number,
-  fail: (why: string) => NaruError,
-): Partial<PlannedMount> {
+function volumePart(mount: Mount, fail: (why: string) => NaruError): Partial<PlannedMount> {
   const { Source: source = "", VolumeOptions: options } = mount;
-  const field = `HostConfig.Mounts[${index}].VolumeOptions`;
-  const driver = options?.DriverConfig?.Name ?? "";
-  if (driver !== "" && driver !== "local") throw unsupported(`${field}.DriverConfig.Name`, driver);
-  if (Object.keys(options?.DriverConfig?.Options ?? {}).length > 0) {
-    throw unsupported(`${field}.DriverConfig.Options`, "driver options");
-  }
+  if (mount.BindOptions) throw fail("field BindOptions must not be specified");
+  if (mount.TmpfsOptions) throw fail("field TmpfsOptions must not be specified");
+  const { Name: driver = "", Options: driverOptions } = options?.DriverConfig ?? {};
   const subpath = checkSubpath(options?.Subpath ?? "", fail);
   return {
     ...(subpath === "" ? {} : { subpath }),
     ...(options?.Labels ? { labels: options.Labels } : {}),
+    ...(driver === "" ? {} : { volumeDriver: driver }),
+    ...(driverOptions ? { volumeOptions: driverOptions } : {}),
     type: "volume",
     volumeName: source,
     anonymous: source === "",

@@ -48,7 +48,6 @@ describe("host config", () => {
     [{ Links: ["a:b:c"] }, /bad format for links/],
     [{ UsernsMode: "private" }, /HostConfig.UsernsMode/],
     [{ StorageOpt: { size: "1g" } }, /HostConfig.StorageOpt/],
-    [{ VolumeDriver: "nfs" }, /HostConfig.VolumeDriver/],
     [{ CpuCount: 1 }, /HostConfig.CpuCount/],
     [{ Ulimits: [{ Name: "nofile", Soft: 2, Hard: 1 }] }, /soft limit/],
     [{ MaskedPaths: ["x"] }, /MaskedPaths/],

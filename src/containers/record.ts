@@ -11,6 +11,10 @@ export interface RecordedMount {
   readonly source: string;
   /** Name of a volume, "" otherwise. */
   readonly volumeName: string;
+  /** Of a volume: the driver that was asked for, then the one that it has. Absent: `local`. */
+  readonly volumeDriver?: string;
+  /** Of a volume that is made for this container. */
+  readonly volumeOptions?: Readonly<Record<string, string>>;
   readonly destination: string;
   /** As the user wrote it (`ro`, `rw,z`), for an inspect. */
   readonly mode: string;

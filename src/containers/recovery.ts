@@ -5,8 +5,8 @@ import { errorMessage, isId } from "../base/mod.ts";
 import { umountDetached } from "../linux/mod.ts";
 import type { MonitorHandle, RuntimeChoice, StdioHub } from "../runtime/mod.ts";
 import type { RuntimeProcess, RuntimeSpec } from "../spec/mod.ts";
-import { thawAfterCrash } from "./commit.ts";
 import { finishExit, recordExit, undoRun, watchExit } from "./exit.ts";
+import { thawAfterCrash } from "./freeze.ts";
 import { openLog, resumeShipping } from "./logs.ts";
 import type { ContainerRecord, ExecRecord } from "./record.ts";
 import { removeContainer } from "./remove.ts";
@@ -16,6 +16,7 @@ import { bundleDir, containerDir, execDir, pathsOf, type Room, stdinMode } from 
 import { unstage } from "./staged-mounts.ts";
 import { startContainer } from "./start.ts";
 import { finishUpdate } from "./update.ts";
+import { holdVolumes } from "./volume-use.ts";
 
 const EXIT_CODE_KILLED = 137;
 const NO_RUN = Symbol("no run");
@@ -27,6 +28,9 @@ const NO_RUN = Symbol("no run");
  */
 export async function recoverAll(room: Room): Promise<void> {
   const records = [...room.table.all()];
+  for (const record of records) {
+    if (["starting", "running"].includes(record.state.kind)) holdVolumes(room, record);
+  }
   await Promise.all(
     records.map((record) => guarded(room, record.id, () => recoverOne(room, record))),
   );
@@ -171,7 +175,7 @@ async function sweep(room: Room): Promise<void> {
     }
   }
   for (const record of room.table.all()) await sweepRuns(room, record);
-  await room.options.volumes.sweep();
+  await room.options.volumes.recover();
   await sweepExecDirs(room);
 }
 

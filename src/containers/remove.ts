@@ -7,13 +7,13 @@ import { endLog, finishShipping, type LeavingLog, leavingLogOf } from "./logs.ts
 import type { ContainerRecord } from "./record.ts";
 import { bundleDir, cancelRestart, containerDir, execDir, publish, type Room } from "./room.ts";
 import { lastExit } from "./state.ts";
+import { ownVolumes } from "./volume-use.ts";
 
-/** Work that is done after the answer: the writable layer, the log, the anonymous volumes. */
+/** Work that is done after the answer: the writable layer and the log. */
 export const REMOVAL_WORK: string = "container-files";
 
 interface RemovalWork {
   readonly id: string;
-  readonly volumes: readonly string[];
   /** Their directories are there only when the engine died while they ran. */
   readonly execs: readonly string[];
   /** Older engines did not write it. */
@@ -23,15 +23,12 @@ interface RemovalWork {
 /** Registers the second half of removals; before the work queue is started. */
 export function handleRemovalWork(room: Room): void {
   room.options.work.handle(REMOVAL_WORK, async (payload) => {
-    const { id, volumes, execs, log } = payload as RemovalWork;
+    const { id, execs, log } = payload as RemovalWork;
     if (log !== undefined) await finishShipping(room, id, log);
     await room.options.layers.removeWritable(id);
     await rm(containerDir(room, id), { recursive: true, force: true });
     await rm(bundleDir(room, id), { recursive: true, force: true });
     for (const execId of execs) await rm(execDir(room, execId), { recursive: true, force: true });
-    for (const name of volumes) {
-      if (room.options.volumes.get(name) === undefined) await room.options.volumes.removeData(name);
-    }
   });
 }
 
@@ -55,18 +52,20 @@ export async function removeContainer(
     cancelRestart(room, id);
     // After an engine restart a stopped container has nothing left to undo; a crash may have.
     if (lost || room.live.has(id) || before.state.kind === "starting") await undoRun(room, id);
-    const volumes = options.volumes ? ownVolumes(room, before) : [];
+    const volumes = room.options.volumes.planRemoval(
+      options.volumes ? ownVolumes(room, before) : [],
+    );
     const execRows = room.execs.removalChanges(id);
     const execs = execRows.map(({ key }) => key);
     const log = leavingLogOf(room, before);
-    const payload: RemovalWork = { id, volumes, execs, log };
+    const payload: RemovalWork = { id, execs, log };
     const { item, change } = room.options.work.prepare(REMOVAL_WORK, payload);
-    const also: Change[] = [change, ...execRows, ...room.options.volumes.removalChanges(volumes)];
+    const also: Change[] = [change, ...execRows, ...volumes.changes];
     crashPoint("remove.before-commit");
     const record = room.table.must(id);
     await room.table.remove(id, also);
     crashPoint("remove.after-commit");
-    room.options.volumes.forget(volumes);
+    volumes.done();
     const open = room.logs.get(id);
     if (log !== undefined && open !== undefined) room.leavingLogs.set(id, open);
     forget(room, id);
@@ -92,18 +91,6 @@ function forget(room: Room, id: string): void {
   room.health.forget(id);
   for (const waiting of room.pending.get(id) ?? []) waiting.abandoned();
   room.pending.delete(id);
-}
-
-/** Anonymous volumes made for this container that no other one mounts. */
-function ownVolumes(room: Room, record: ContainerRecord): string[] {
-  const names = record.mounts.filter((one) => one.anonymous).map((one) => one.volumeName);
-  if (names.length === 0) return [];
-  const used = new Set<string>();
-  for (const other of room.table.all()) {
-    if (other.id === record.id) continue;
-    for (const one of other.mounts) used.add(one.volumeName);
-  }
-  return names.filter((name) => !used.has(name));
 }
 
 export function alreadyRemoving(id: string): NaruError {

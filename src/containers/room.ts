@@ -15,7 +15,7 @@ import type {
 } from "../runtime/mod.ts";
 import type { RuntimeProcess } from "../spec/mod.ts";
 import type { LayerStore, Metadata, WorkQueue } from "../storage/mod.ts";
-import type { VolumeStore } from "../volumes/mod.ts";
+import type { VolumeService } from "../volumes/mod.ts";
 import type { ContainerTable } from "./container-table.ts";
 import type { ContainerDefaults } from "./contract.ts";
 import type { ExecTable } from "./exec-table.ts";
@@ -34,7 +34,7 @@ export interface ContainerServiceOptions {
   readonly network: NetworkService;
   readonly monitor: ContainerMonitor;
   readonly events: EventBus;
-  readonly volumes: VolumeStore;
+  readonly volumes: VolumeService;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly defaults: ContainerDefaults;

@@ -14,11 +14,11 @@ import {
   recordingBus,
   Script,
 } from "../../test/fakes/rooms.ts";
+import { testVolumes } from "../../test/fakes/volumes.ts";
 import { errorMessage, NaruError, systemClock } from "../base/mod.ts";
 import { silentLogger } from "../observe/mod.ts";
 import { type HostFacts, readHostFacts } from "../runtime/mod.ts";
 import type { WorkQueue } from "../storage/mod.ts";
-import { createVolumeStore } from "../volumes/mod.ts";
 import type { ContainerDefaults, ContainerService } from "./contract.ts";
 import { createContainerService } from "./service.ts";
 
@@ -69,6 +69,7 @@ function engine(): Promise<ContainerService> {
   monitor = fakeMonitor(script);
   work = fakeWork();
   actions = [];
+  const events = recordingBus(actions);
   return createContainerService({
     metadata,
     work,
@@ -76,8 +77,8 @@ function engine(): Promise<ContainerService> {
     images: fakeImages(),
     network: fakeNetwork(script),
     monitor,
-    events: recordingBus(actions),
-    volumes: createVolumeStore({ metadata, dir: join(dir, "volumes"), clock: systemClock }),
+    events,
+    volumes: testVolumes({ ...{ metadata, work, events }, dir: join(dir, "volumes") }),
     clock: systemClock,
     logger: silentLogger,
     defaults,

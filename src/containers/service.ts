@@ -8,10 +8,11 @@ import { commitContainer } from "./commit.ts";
 import { ContainerTable } from "./container-table.ts";
 import type { ContainerListOptions, ContainerService, StopOptions } from "./contract.ts";
 import { createContainer } from "./create.ts";
-import { layersSizeBytes, volumesWithUsage } from "./disk-usage.ts";
+import { layersSizeBytes } from "./disk-usage.ts";
 import { createExec, inspectExec, type RunningExecs, resizeExec, startExec } from "./exec.ts";
 import { ExecTable } from "./exec-table.ts";
 import { fileOperations } from "./files.ts";
+import { whileVolumePaused } from "./freeze.ts";
 import { HealthChecks } from "./health.ts";
 import { compileListFilters, compilePruneFilters, type Filters } from "./list-filter.ts";
 import { checkLogStreams, closeLogs, logPrefixOf, readLogs, rotateRegularly } from "./logs.ts";
@@ -35,6 +36,7 @@ import { createTerminalDriver } from "./terminals.ts";
 import { topOf } from "./top.ts";
 import { updateContainer } from "./update.ts";
 import { inspectOf, listFilterContext, sizeOf, summaryOf } from "./views.ts";
+import { usersOfVolume } from "./volume-use.ts";
 import { Waiters, type WaitResult } from "./waiters.ts";
 
 /** What must be given; the rest is the runtime room's own. */
@@ -254,8 +256,6 @@ class Service implements ContainerService {
 
   layersSizeBytes: ContainerService["layersSizeBytes"] = () => layersSizeBytes(this.#room);
 
-  volumesWithUsage: ContainerService["volumesWithUsage"] = () => volumesWithUsage(this.#room);
-
   isTty: ContainerService["isTty"] = (ref) => this.#find(ref).config.Tty;
 
   counts: ContainerService["counts"] = () => {
@@ -277,6 +277,11 @@ class Service implements ContainerService {
     }
     return users;
   };
+
+  usersOfVolume: ContainerService["usersOfVolume"] = (name) => usersOfVolume(this.#room, name);
+
+  whileVolumePaused: ContainerService["whileVolumePaused"] = (name, task) =>
+    whileVolumePaused(this.#room, name, task);
 
   execCreate: ContainerService["execCreate"] = async (ref, body) =>
     createExec(this.#room, ref, body);

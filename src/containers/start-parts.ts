@@ -2,7 +2,7 @@ import { statSync } from "node:fs";
 import { mkdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errorCode, NaruError } from "../base/mod.ts";
-import { MS_NODEV, MS_NOEXEC, MS_NOSUID, mount } from "../linux/mod.ts";
+import { MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, statfs } from "../linux/mod.ts";
 import type { Endpoint, NetworkMode } from "../network/mod.ts";
 import type { SpecMount, SpecNamespace, SpecNamespaces, SpecShm } from "../runtime/mod.ts";
 import { inMountOrder } from "./mounts-plan.ts";
@@ -10,6 +10,7 @@ import type { ContainerRecord, RecordedMount } from "./record.ts";
 import { bundleDir, type Room } from "./room.ts";
 import { withDirectoryInRoot } from "./rootfs.ts";
 import { stageAlone, stageImage, stageSubpath } from "./staged-mounts.ts";
+import { acquireVolume } from "./volume-use.ts";
 
 /** How the container is on the network; `NetworkDisabled` is Docker's older way to say none. */
 export function networkModeOf(room: Room, record: ContainerRecord): NetworkMode {
@@ -229,9 +230,12 @@ async function realiseMount(
       return { kind: "tmpfs", destination: one.destination, options };
     }
     case "volume": {
-      const source = await room.options.volumes.materialise(one.volumeName);
-      if (one.copyUp) await fillVolume(room, one, rootfs);
-      return bindOf(room, one, subpathOf(room, one, { ...place, root: source }));
+      const source = await acquireVolume(room, place.id, one);
+      // The runtime would make a bind of a read-only mount writable.
+      const readOnly = one.readOnly || statfs(source).readOnly;
+      if (one.copyUp && !readOnly) await fillVolume(room, one, rootfs);
+      const path = subpathOf(room, one, { ...place, root: source });
+      return bindOf(room, { ...one, readOnly }, path);
     }
     case "image": {
       const chainId = one.image?.chainId ?? null;

@@ -54,7 +54,7 @@ export async function inspectOf(
     execIds: room.execs.idsOf(record.id),
     health: room.health.stateOf(record.id),
     networks: networksOf(room, record),
-    dataDirOfVolume: (name) => volumes.dataDir(name),
+    pathOfVolume: (name) => volumes.pathOf(name),
     size: options.size ? await sizeOf(room, record) : undefined,
   });
 }
@@ -70,7 +70,7 @@ export function summaryOf(
     health: room.health.stateOf(record.id),
     imageName: shownImageName(record, (name) => room.options.images.find(name)?.id),
     networks: networksOf(room, record),
-    dataDirOfVolume: (name) => room.options.volumes.dataDir(name),
+    pathOfVolume: (name) => room.options.volumes.pathOf(name),
     size,
   });
 }

@@ -13,6 +13,7 @@ import {
   type NetworkServiceOptions,
 } from "../network/mod.ts";
 import type { Logger } from "../observe/mod.ts";
+import { createPluginHost } from "../plugins/mod.ts";
 import { createContainerMonitor, monitorCgroups, readHostFacts } from "../runtime/mod.ts";
 import {
   type BlobStore,
@@ -25,7 +26,7 @@ import {
   type WorkQueue,
 } from "../storage/mod.ts";
 import type { HttpHandlers } from "../transport/mod.ts";
-import { createVolumeStore } from "../volumes/mod.ts";
+import { createPluginDrivers, createVolumeService, type VolumeService } from "../volumes/mod.ts";
 import { containerDefaults, initPathOf } from "./defaults.ts";
 import { collectRegularly } from "./garbage.ts";
 import { createFacts } from "./host-facts.ts";
@@ -82,9 +83,9 @@ export async function openEngine(current: () => DaemonConfig, logger: Logger): P
     initPath: initPathOf(setting.config),
     config: current,
   });
-  const { containers, images, network: networks } = parts;
+  const { containers, images, network: networks, volumes } = parts;
   const handlers = createEngineApi(
-    { containers, images, networks, events, logger, facts },
+    { containers, images, networks, volumes, events, logger, facts },
     { engineVersion: ENGINE_VERSION },
   );
   const open = closers.move();
@@ -135,6 +136,7 @@ interface Parts {
   readonly containers: ContainerService;
   readonly images: ImageService;
   readonly network: NetworkServiceControl;
+  readonly volumes: VolumeService;
 }
 
 /** Images, the network, and the containers that stand on both. */
@@ -162,10 +164,18 @@ async function openContainers(
     seccompCache: true,
   });
   closers.defer(() => monitor.close());
+  const volumes = createVolumeService({
+    ...{ metadata, work, events, clock, logger, dir: join(config.dataRoot, "volumes") },
+    users: {
+      usersOf: (name) => late.containers?.usersOfVolume(name) ?? [],
+      whilePaused: (name, task) => late.containers?.whileVolumePaused(name, task) ?? task(),
+    },
+    plugins: createPluginDrivers(createPluginHost()),
+  });
   const cgroupVersion = detectCgroups().mode === "v2" ? "2" : "1";
   const containers = await createContainerService({
     ...{ metadata, work, layers, images, network, monitor, events, clock, logger },
-    volumes: createVolumeStore({ metadata, dir: join(config.dataRoot, "volumes"), clock }),
+    volumes,
     defaults: containerDefaults(current, { cgroupVersion, cgroupParent }),
     host: readHostFacts(),
     dataDir: join(config.dataRoot, "containers"),
@@ -173,7 +183,7 @@ async function openContainers(
   });
   late.containers = containers;
   closers.defer(() => containers.close());
-  return { containers, images, network };
+  return { containers, images, network, volumes };
 }
 
 function networkOptions(

@@ -22,6 +22,7 @@ const SYMBOLS = {
   futimens: { args: ["i32", "ptr"], returns: "i32" },
   gettid: { args: [], returns: "i32" },
   getxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
+  ioctl: { args: ["i32", "u64", "i64"], returns: "i32" },
   kill: { args: ["i32", "i32"], returns: "i32" },
   lgetxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
   linkat: { args: ["i32", "ptr", "i32", "ptr", "i32"], returns: "i32" },

@@ -6,10 +6,20 @@ export const MS_RDONLY: number = 0x1;
 export const MS_NOSUID: number = 0x2;
 export const MS_NODEV: number = 0x4;
 export const MS_NOEXEC: number = 0x8;
+export const MS_SYNCHRONOUS: number = 0x10;
 export const MS_REMOUNT: number = 0x20;
+export const MS_MANDLOCK: number = 0x40;
+export const MS_DIRSYNC: number = 0x80;
+export const MS_NOATIME: number = 0x400;
+export const MS_NODIRATIME: number = 0x800;
 export const MS_BIND: number = 0x1000;
 export const MS_REC: number = 0x4000;
+export const MS_UNBINDABLE: number = 0x20000;
+export const MS_PRIVATE: number = 0x40000;
 export const MS_SLAVE: number = 0x80000;
+export const MS_SHARED: number = 0x100000;
+export const MS_RELATIME: number = 0x200000;
+export const MS_STRICTATIME: number = 0x1000000;
 
 /** Flags of umount2(2). */
 export const MNT_DETACH: number = 2;

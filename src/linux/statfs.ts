@@ -13,6 +13,8 @@ export interface FileSystemStatus {
   readonly inodes: number;
   readonly freeInodes: number;
   readonly nameBytesMax: number;
+  /** The mount that the path is on, whatever the file system itself allows. */
+  readonly readOnly: boolean;
 }
 
 const TYPE_NAMES: ReadonlyMap<number, string> = new Map([
@@ -35,10 +37,12 @@ export function fileSystemName(type: number): string {
   return TYPE_NAMES.get(type) ?? `0x${type.toString(16)}`;
 }
 
+const ST_RDONLY = 1;
+
 export const NSFS_MAGIC: number = 0x6e736673;
 
 export function statfs(path: PathText): FileSystemStatus {
-  // struct statfs on 64 bits: i64 type, bsize, blocks, bfree, bavail, files, ffree; i32 fsid[2]; i64 namelen, ...
+  // struct statfs on 64 bits: i64 type, bsize, blocks, bfree, bavail, files, ffree; i32 fsid[2]; i64 namelen, frsize, flags
   const fields = new BigInt64Array(15);
   check("statfs", libc().statfs(cText(0, path, "statfs"), addressOf(fields)), path);
   const at = (index: number): number => Number(fields[index]);
@@ -51,5 +55,6 @@ export function statfs(path: PathText): FileSystemStatus {
     inodes: at(5),
     freeInodes: at(6),
     nameBytesMax: at(8),
+    readOnly: (at(10) & ST_RDONLY) !== 0,
   };
 }

@@ -7,10 +7,11 @@ import { ExecCalls } from "./exec.ts";
 import { type FetchFunction, FetchWire } from "./fetch-wire.ts";
 import { parseHost } from "./host.ts";
 import { ImageCalls } from "./images.ts";
-import { NetworkCalls, VolumeCalls } from "./networks.ts";
+import { NetworkCalls } from "./networks.ts";
 import { SocketWire } from "./socket-wire.ts";
 import { errorOfStatus } from "./status-error.ts";
 import { SystemCalls } from "./system.ts";
+import { VolumeCalls } from "./volumes.ts";
 import type { HijackedStream, UpgradeResult, Wire, WireRequest, WireResponse } from "./wire.ts";
 
 /** The newest version of the Engine API that this client speaks, and the oldest it can use. */

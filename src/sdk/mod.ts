@@ -13,6 +13,6 @@ export type { Filters } from "./filters.ts";
 export { parseHost } from "./host.ts";
 export type { ImageImportQuery } from "./images.ts";
 export { readJsonLines } from "./json-lines.ts";
-export type { NetworkResource, VolumeResource } from "./networks.ts";
+export type { NetworkResource } from "./networks.ts";
 export type { EventLine, VersionAnswer } from "./system.ts";
 export type { HijackedStream, RequestBody, WireResponse } from "./wire.ts";

@@ -14,15 +14,6 @@ export interface NetworkResource {
   readonly [field: string]: unknown;
 }
 
-export interface VolumeResource {
-  readonly Name: string;
-  readonly Driver: string;
-  readonly Mountpoint: string;
-  readonly Scope: string;
-  readonly Labels: Record<string, string> | null;
-  readonly [field: string]: unknown;
-}
-
 /** `/networks`, read only. */
 export class NetworkCalls {
   readonly #client: EngineCaller;
@@ -45,29 +36,5 @@ export class NetworkCalls {
         scope: options.scope || undefined,
       },
     });
-  }
-}
-
-/** `/volumes`, read only. */
-export class VolumeCalls {
-  readonly #client: EngineCaller;
-
-  constructor(client: EngineCaller) {
-    this.#client = client;
-  }
-
-  async list(filters?: Filters): Promise<VolumeResource[]> {
-    const answer = await this.#client.json<{ Volumes: VolumeResource[] | null }>(
-      "GET",
-      "/volumes",
-      {
-        query: { filters: filtersQuery(filters) },
-      },
-    );
-    return answer.Volumes ?? [];
-  }
-
-  inspect(name: string): Promise<VolumeResource> {
-    return this.#client.json("GET", `/volumes/${encodeURIComponent(name)}`);
   }
 }

@@ -1,5 +1,5 @@
 import { readdir, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname } from "node:path";
 import { NaruError } from "../base/mod.ts";
 import { close, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, open } from "../linux/mod.ts";
 
@@ -12,14 +12,12 @@ import { close, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, open } from "../linux/mod.ts"
 export async function copyUp(request: {
   readonly sourceDir: string;
   readonly targetDir: string;
-  readonly volumeDir: string;
+  /** A file beside the data. */
+  readonly mark: string;
 }): Promise<void> {
-  const mark = join(request.volumeDir, "copying");
-  const [present, beside] = await Promise.all([
-    readdir(request.targetDir),
-    readdir(request.volumeDir),
-  ]);
-  if (present.length > 0 && !beside.includes("copying")) return;
+  const { mark } = request;
+  const [present, beside] = await Promise.all([readdir(request.targetDir), readdir(dirname(mark))]);
+  if (present.length > 0 && !beside.includes(basename(mark))) return;
   await writeFile(mark, "");
   // Held open so that the name cannot be exchanged for a link between the check and the copy.
   const sourceFd = open(request.sourceDir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);

@@ -1,2 +1,3 @@
 export type * from "./contract.ts";
-export { createVolumeStore } from "./volume-store.ts";
+export { createPluginDrivers } from "./plugin-driver.ts";
+export { createVolumeService } from "./volume-service.ts";

@@ -11,6 +11,7 @@ import type { ImageService } from "../../src/images/mod.ts";
 import type { NetworkService } from "../../src/network/mod.ts";
 import { type Logger, silentLogger } from "../../src/observe/mod.ts";
 import { createHttpServer, listen, SOCKET_MODE } from "../../src/transport/mod.ts";
+import type { VolumeService } from "../../src/volumes/mod.ts";
 
 type Client = Parameters<ContainerService["attach"]>[1];
 
@@ -56,6 +57,7 @@ export interface Overrides {
   readonly images?: Partial<ImageService>;
   readonly events?: Partial<EventBus>;
   readonly networks?: Partial<NetworkService>;
+  readonly volumes?: Partial<VolumeService>;
   readonly logger?: Logger;
   readonly uploadIdleMs?: number;
 }
@@ -146,6 +148,7 @@ export async function fakeEngine(overrides: Overrides = {}): Promise<FakeEngine>
       { networks: () => [], networkByName: () => undefined, ...overrides.networks },
       "network",
     ),
+    volumes: fake<VolumeService>({ ...overrides.volumes }, "volume"),
     facts: () => FACTS,
     logger: overrides.logger ?? silentLogger,
   };

@@ -77,7 +77,6 @@ export const BAD_CONFIG: readonly BadBody[] = [
 export const UNSUPPORTED: readonly BadBody[] = [
   host("DeviceRequests", [{ Driver: "nvidia", Count: -1 }]),
   host("StorageOpt", { size: "1G" }),
-  host("VolumeDriver", "nfs"),
   host("CpuPercent", 5),
 ];
 

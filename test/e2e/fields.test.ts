@@ -157,6 +157,15 @@ const FILES: Proofs = {
     await writeFile(join(folder, "in"), "from outside\n");
     expect(await seen("cat /in", { Binds: [`${join(folder, "in")}:/in:ro`] })).toBe("from outside");
   },
+  "HostConfig.VolumeDriver": async () => {
+    const Binds = ["driven:/v"];
+    const other = await refused(seen("true", { Binds, VolumeDriver: "nosuch" }));
+    expect(other).toMatchObject({
+      status: 400,
+      text: expect.stringContaining('"nosuch" not found'),
+    });
+    expect(await seen("ls -d /v", { Binds, VolumeDriver: "local" })).toBe("/v");
+  },
   "HostConfig.VolumesFrom": async () => {
     const donor = await idle(docker, { Volumes: { "/shared": {} } });
     await execIn(docker, donor, "echo theirs > /shared/file");

@@ -28,8 +28,8 @@ import {
   openMetadata,
   type WorkQueue,
 } from "../../src/storage/mod.ts";
-import { createVolumeStore } from "../../src/volumes/mod.ts";
 import { emptyConfig } from "../fakes/bodies.ts";
+import { testVolumes } from "../fakes/volumes.ts";
 import { removeCgroups } from "../harness/cgroups.ts";
 
 const APPLETS =
@@ -75,8 +75,7 @@ export async function startEngine(
   const logger = process.env["NARU_TEST_LOG"] === undefined ? silentLogger : testLogger();
   const runRoot = join(roots.dir, "run");
   const dataRoot = join(roots.dir, "data");
-  mkdirSync(runRoot, { recursive: true });
-  mkdirSync(dataRoot, { recursive: true });
+  for (const root of [runRoot, dataRoot]) mkdirSync(root, { recursive: true });
   const metadata = await openMetadata(join(dataRoot, "naru.db"));
   const work = createWorkQueue(metadata, { clock: systemClock, logger });
   const layers = await openLayerStore({ root: join(dataRoot, "layers"), metadata, work, logger });
@@ -95,11 +94,9 @@ export async function startEngine(
     clock: systemClock,
     journal: { load: () => [], append: () => undefined },
   });
-  const volumes = createVolumeStore({
-    metadata,
-    dir: join(dataRoot, "volumes"),
-    clock: systemClock,
-  });
+  const late: { service?: ContainerService } = {};
+  const places = { ...{ metadata, work, events, logger }, dir: join(dataRoot, "volumes") };
+  const volumes = testVolumes(places, (name) => late.service?.usersOfVolume(name) ?? []);
   const service = await createContainerService({
     metadata,
     work,
@@ -116,6 +113,7 @@ export async function startEngine(
     dataDir: join(dataRoot, "containers"),
     runDir: runRoot,
   });
+  late.service = service;
   await network.start();
   await service.recover();
   work.start();

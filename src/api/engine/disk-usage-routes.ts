@@ -37,7 +37,7 @@ const diskUsage: PlainHandler = async (call, context) => {
 };
 
 async function findAll(
-  { containers, images }: EngineContext,
+  { containers, images, volumes }: EngineContext,
   kinds: ReadonlySet<string>,
 ): Promise<Found> {
   const noFilters = new Map<string, readonly string[]>();
@@ -49,7 +49,7 @@ async function findAll(
     containers: kinds.has("container")
       ? await containers.list({ all: true, limit: 0, size: true, filters: noFilters })
       : undefined,
-    volumes: kinds.has("volume") ? await containers.volumesWithUsage() : undefined,
+    volumes: kinds.has("volume") ? await volumes.usage() : undefined,
     hasCache: kinds.has("build-cache"),
   };
 }
@@ -108,7 +108,8 @@ function containerUsage(containers: readonly ContainerSummary[]): Sums {
 }
 
 function volumeUsage(volumes: readonly VolumeWithUsage[]): Sums {
-  const sizeOf = ({ UsageData: { Size: size } }: VolumeWithUsage): number => size;
+  // -1 is not known: a file system from elsewhere.
+  const sizeOf = ({ UsageData: { Size: size } }: VolumeWithUsage): number => Math.max(0, size);
   const idle = volumes.filter(({ UsageData: { RefCount: users } }) => users === 0);
   return {
     ActiveCount: volumes.length - idle.length,

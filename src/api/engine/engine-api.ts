@@ -27,6 +27,7 @@ import { Router } from "./router.ts";
 import type { EngineApiOptions, EngineServices } from "./services.ts";
 import { STATS_ROUTES } from "./stats-routes.ts";
 import { SYSTEM_ROUTES } from "./system-routes.ts";
+import { VOLUME_ROUTES } from "./volume-routes.ts";
 import { WEB_SOCKET_ROUTES, wantsWebSocket } from "./web-socket-routes.ts";
 
 const UPLOAD_IDLE_MS = 2 * MINUTE_MS; // a paused `docker load < file` on a busy disk; more is dead
@@ -50,6 +51,7 @@ const ROUTES = [
   ...IMAGE_ROUTES,
   ...ARCHIVE_ROUTES,
   ...NETWORK_ROUTES,
+  ...VOLUME_ROUTES,
   ...ABSENT_ROUTES,
 ];
 

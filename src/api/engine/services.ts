@@ -3,6 +3,7 @@ import type { EventBus } from "../../events/mod.ts";
 import type { ImageService } from "../../images/mod.ts";
 import type { NetworkService } from "../../network/mod.ts";
 import type { Logger } from "../../observe/mod.ts";
+import type { VolumeService } from "../../volumes/mod.ts";
 import type { SystemFacts } from "./system-facts.ts";
 
 /** What the Engine API stands on. */
@@ -10,6 +11,7 @@ export interface EngineServices {
   readonly containers: ContainerService;
   readonly images: ImageService;
   readonly networks: NetworkService;
+  readonly volumes: VolumeService;
   readonly events: EventBus;
   /** Asked at each `info` and `version`: some facts change. */
   readonly facts: () => SystemFacts | Promise<SystemFacts>;

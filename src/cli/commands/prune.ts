@@ -1,4 +1,4 @@
-import type { EngineClient } from "../../sdk/mod.ts";
+import type { EngineClient, Filters } from "../../sdk/mod.ts";
 import type { Command } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { ExitError } from "../exit-error.ts";
@@ -9,6 +9,12 @@ import { formatSize } from "../output/human.ts";
 
 const FLAGS = [
   list("filter", "", 'Provide filter values (e.g. "until=<timestamp>")', { value: "filter" }),
+  bool("force", "f", "Do not prompt for confirmation"),
+];
+
+/** A volume has no time of its last use. */
+const VOLUME_FLAGS = [
+  list("filter", "", 'Provide filter values (e.g. "label=<label>")', { value: "filter" }),
   bool("force", "f", "Do not prompt for confirmation"),
 ];
 
@@ -55,6 +61,19 @@ async function pruneImages(
   return SpaceReclaimed;
 }
 
+async function pruneVolumes(
+  context: CliContext,
+  engine: EngineClient,
+  options: { readonly filters: Filters; readonly named: boolean },
+): Promise<number> {
+  const filters = new Map(options.filters);
+  if (options.named) filters.set("all", ["1"]);
+  const { VolumesDeleted, SpaceReclaimed } = await engine.volumes.prune(filters);
+  const deleted = VolumesDeleted ?? [];
+  if (deleted.length > 0) context.io.stdout.print(`Deleted Volumes:\n${deleted.join("\n")}\n\n`);
+  return SpaceReclaimed;
+}
+
 function reclaimed(context: CliContext, bytes: number): void {
   context.io.stdout.print(`Total reclaimed space: ${formatSize(bytes)}\n`);
 }
@@ -90,21 +109,51 @@ export const imagePruneCommand: Command = {
   },
 };
 
+export const volumePruneCommand: Command = {
+  path: "volume prune",
+  usage: "",
+  summary: "Remove unused local volumes",
+  flags: [bool("all", "a", "Remove all unused volumes, not just anonymous ones"), ...VOLUME_FLAGS],
+  minArgs: 0,
+  maxArgs: 0,
+  async run({ context, values }) {
+    const which = values.bool("all") ? "all local volumes" : "anonymous local volumes";
+    await confirm(context, values, `This will remove ${which} not used by at least one container.`);
+    const engine = await context.engine();
+    const filters = parseFilters(values.list("filter"));
+    const named = values.bool("all");
+    reclaimed(context, await pruneVolumes(context, engine, { filters, named }));
+    return 0;
+  },
+};
+
 export const systemPruneCommand: Command = {
   path: "system prune",
   usage: "",
   summary: "Remove stopped containers and unused images",
-  flags: [bool("all", "a", "Remove all unused images, not just dangling ones"), ...FLAGS],
+  flags: [
+    bool("all", "a", "Remove all unused images, not just dangling ones"),
+    bool("volumes", "", "Prune anonymous volumes"),
+    ...FLAGS,
+  ],
   minArgs: 0,
   maxArgs: 0,
   async run({ context, values }) {
     const images = values.bool("all")
       ? "all images without at least one container associated to them"
       : "all dangling images";
-    const what = `This will remove:\n  - all stopped containers\n  - ${images}\n`;
+    const wanted = values.bool("volumes");
+    if (wanted && values.list("filter").some((filter) => filter.startsWith("until="))) {
+      throw new ExitError(1, 'ERROR: The "until" filter is not supported with "--volumes"');
+    }
+    const volumes = wanted ? "  - all anonymous volumes not used by at least one container\n" : "";
+    const what = `This will remove:\n  - all stopped containers\n${volumes}  - ${images}\n`;
     await confirm(context, values, what);
     const engine = await context.engine();
-    const freed = await pruneContainers(context, engine, values);
+    let freed = await pruneContainers(context, engine, values);
+    // `--all` is about images: named volumes stay.
+    const filters = parseFilters(values.list("filter"));
+    if (wanted) freed += await pruneVolumes(context, engine, { filters, named: false });
     reclaimed(context, freed + (await pruneImages(context, engine, values)));
     return 0;
   },

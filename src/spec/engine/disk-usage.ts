@@ -1,17 +1,9 @@
 import type { ContainerSummary } from "./container.ts";
 import type { ImageSummary } from "./image.ts";
+import type { VolumeBody, VolumeUsage } from "./volume.ts";
 
-/** A volume as `system/df` shows it. @see reference engine-api Volume */
-export interface VolumeWithUsage {
-  Name: string;
-  Driver: string;
-  Mountpoint: string;
-  CreatedAt: string;
-  Labels: Record<string, string> | null;
-  Scope: "local";
-  Options: null;
-  UsageData: { Size: number; RefCount: number };
-}
+/** A volume as `system/df` shows it. */
+export type VolumeWithUsage = VolumeBody & { UsageData: VolumeUsage };
 
 /** What one kind of object takes on disk; bytes. Items only when details were asked for. */
 export interface UsageOf<T> {

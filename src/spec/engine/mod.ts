@@ -11,3 +11,5 @@ export * from "./host-config-decoder.ts";
 export type * from "./image.ts";
 export type * from "./network.ts";
 export type * from "./stats.ts";
+export type * from "./volume.ts";
+export * from "./volume-decoder.ts";
