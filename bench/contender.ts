@@ -15,6 +15,8 @@ export interface Running {
   readonly clients: readonly Client[];
   /** Waits until work that was left for after the reply is done. */
   settle(): Promise<void>;
+  /** Stops the daemon and starts it again; milliseconds from its start until it answers. */
+  restart?(): Promise<number>;
   stop(): Promise<void>;
 }
 

@@ -30,6 +30,7 @@ export const DOCKER: Contender = {
         { name: "docker", argv: [stockCli() ?? "docker", "-H", `unix://${socketPath}`], env: {} },
       ],
       settle: async () => {}, // dockerd cleans up before it answers
+      restart: () => daemon.restart(),
       stop: () => daemon.stop(),
     };
   },

@@ -10,9 +10,10 @@ import { run, textOf } from "./command.ts";
 import type { Contender, Running } from "./contender.ts";
 import { unmountUnder } from "./daemon.ts";
 import { DOCKER } from "./docker.ts";
-import { type Bench, clean, MEASUREMENTS, prepare, type Row, type Started } from "./measure.ts";
+import { clean, MEASUREMENTS, prepare } from "./measure.ts";
 import { NARU } from "./naru.ts";
 import { PODMAN } from "./podman.ts";
+import type { Bench, Row, Started } from "./rows.ts";
 import { markdownTable, type Result, resultOf, textTable } from "./table.ts";
 
 const CONTENDERS: readonly Contender[] = [NARU, DOCKER, PODMAN];

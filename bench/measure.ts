@@ -3,80 +3,29 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { LARGE_IMAGE, largeArchive, smallArchive } from "./archive.ts";
 import { run, runClient, runMany } from "./command.ts";
-import type { Client, Contender, Running } from "./contender.ts";
+import type { Running } from "./contender.ts";
+import { LIFE_MEASUREMENTS } from "./life.ts";
 import { memoryOf } from "./memory.ts";
-import { requestsPerSecond } from "./requests.ts";
-
-export type Unit = "ms" | "per s" | "MB";
-
-/** One row of the table: samples of each client or engine. */
-export interface Row {
-  readonly name: string;
-  readonly unit: Unit;
-  readonly less: boolean; // true when less is better
-  /** The command that made it, with the client's own words left out. */
-  readonly command: string;
-  readonly samples: Map<string, number[]>;
-}
-
-export interface Started {
-  readonly contender: Contender;
-  readonly root: string;
-  readonly running: Running;
-}
-
-export interface Bench {
-  readonly quick: boolean;
-  readonly cache: string;
-  readonly engines: readonly Started[];
-  /** Starts engines with their data on a tmpfs (or on disk), for the time of `use`. */
-  withEngines(
-    where: "disk" | "tmpfs",
-    use: (engines: readonly Started[]) => Promise<void>,
-  ): Promise<void>;
-  note(text: string): void;
-}
-
-export interface Measurement {
-  readonly name: string;
-  measure(bench: Bench): Promise<Row[]>;
-}
+import { requestsOf } from "./requests.ts";
+import {
+  add,
+  alternate,
+  type Bench,
+  clientsOf,
+  firstClients,
+  type Measurement,
+  type Row,
+  row,
+} from "./rows.ts";
 
 const IDLE = ["--network", "none", "busybox", "sleep", "3600"];
 const CONTAINERS_IDLE = 100;
 const AT_ONCE = 8;
 
-function row(name: string, unit: Unit, less: boolean, command: string): Row {
-  return { name, unit, less, command, samples: new Map() };
-}
-
-function add(to: Row, who: string, sample: number): void {
-  to.samples.set(who, [...(to.samples.get(who) ?? []), sample]);
-}
-
-function clientsOf(engines: readonly Started[]): { engine: Started; client: Client }[] {
-  return engines.flatMap((engine) => engine.running.clients.map((client) => ({ engine, client })));
-}
-
-/** A B C A B C: what drifts on the machine meets everyone alike. The first round is not counted. */
-async function alternate(
-  engines: readonly Started[],
-  rounds: number,
-  into: Row,
-  one: (client: Client, engine: Started) => Promise<number>,
-): Promise<void> {
-  for (let round = -1; round < rounds; round++) {
-    for (const { engine, client } of clientsOf(engines)) {
-      const sample = await one(client, engine);
-      if (round >= 0) add(into, client.name, sample);
-    }
-  }
-}
-
 async function runOnce(bench: Bench, title: string, flags: readonly string[]): Promise<Row[]> {
   const args = ["run", "--rm", ...flags, "busybox", "true"];
   const made = row(title, "ms", true, args.join(" "));
-  await alternate(bench.engines, bench.quick ? 5 : 25, made, async (client) => {
+  await alternate(clientsOf(bench.engines), bench.quick ? 5 : 25, made, async (client) => {
     return (await runClient(client, ...args)).tookMs;
   });
   return [made];
@@ -102,16 +51,12 @@ async function exec(bench: Bench): Promise<Row[]> {
   for (const { client } of firstClients(bench.engines)) {
     await runClient(client, "run", "-d", "--name", "bench", ...IDLE);
   }
-  await alternate(bench.engines, bench.quick ? 5 : 25, made, async (client) => {
+  await alternate(clientsOf(bench.engines), bench.quick ? 5 : 25, made, async (client) => {
     return (await runClient(client, "exec", "bench", "true")).tookMs;
   });
   for (const { client } of firstClients(bench.engines))
     await runClient(client, "rm", "-f", "bench");
   return [made];
-}
-
-function firstClients(engines: readonly Started[]): { engine: Started; client: Client }[] {
-  return clientsOf(engines).filter(({ engine, client }) => engine.running.clients[0] === client);
 }
 
 async function load(bench: Bench, where: "disk" | "tmpfs"): Promise<Row[]> {
@@ -162,7 +107,8 @@ async function idle(bench: Bench): Promise<Row[]> {
       for (const { engine, client } of firstClients(engines)) {
         const { socketPath } = engine.running;
         if (socketPath === undefined) continue;
-        add(list, client.name, await requestsPerSecond(socketPath, "/containers/json", 1000));
+        const { perSecond } = await requestsOf(socketPath, "/containers/json", 1000);
+        add(list, client.name, perSecond);
       }
     }
     for (const { engine, client } of firstClients(engines)) {
@@ -188,6 +134,7 @@ export const MEASUREMENTS: readonly Measurement[] = [
   { name: "load-disk", measure: (bench) => load(bench, "disk") },
   { name: "load-tmpfs", measure: (bench) => load(bench, "tmpfs") },
   { name: "idle", measure: idle },
+  ...LIFE_MEASUREMENTS,
 ];
 
 /** Loads the small image into an engine. */

@@ -13,7 +13,7 @@ export interface Memory {
  * Processes that belong to the engine whose folder is `root`: its path is in their command line, or
  * a parent's is. What runs in another pid namespace is a container's own and does not count.
  */
-export function memoryOf(root: string): Memory {
+function processesOf(root: string): string[] {
   const here = readlinkSync("/proc/self/ns/pid");
   const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
   const known = new Map(pids.map((pid) => [pid, facts(pid)]));
@@ -25,15 +25,32 @@ export function memoryOf(root: string): Memory {
     }
     return false;
   };
+  return pids.filter((pid) => pid !== String(process.pid) && mine(pid));
+}
+
+export function memoryOf(root: string): Memory {
   let rssKb = 0;
   let pssKb = 0;
-  const owned = pids.filter((pid) => pid !== String(process.pid) && mine(pid));
+  const owned = processesOf(root);
   for (const pid of owned) {
     const text = read(`/proc/${pid}/smaps_rollup`);
     rssKb += Number(/^Rss:\s+(\d+)/m.exec(text)?.[1] ?? 0);
     pssKb += Number(/^Pss:\s+(\d+)/m.exec(text)?.[1] ?? 0);
   }
   return { processes: owned.length, rssMb: rssKb / 1024, pssMb: pssKb / 1024 };
+}
+
+const TICKS_PER_SECOND = 100; // USER_HZ, the same on every Linux
+
+/** CPU seconds that the engine's processes have spent so far; `except` is a client of the bench. */
+export function cpuSecondsOf(root: string, { except }: { readonly except: number }): number {
+  const owned = processesOf(root).filter((pid) => pid !== String(except));
+  const ticks = owned.map((pid) => {
+    // The name may hold spaces; what follows its bracket does not. @see proc(5), stat
+    const fields = read(`/proc/${pid}/stat`).split(") ").at(-1)?.split(" ") ?? [];
+    return Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
+  });
+  return ticks.reduce((sum, one) => sum + one, 0) / TICKS_PER_SECOND;
 }
 
 function facts(pid: string): { command: string; parent: string; pidNamespace: string } {

@@ -42,6 +42,7 @@ export const NARU: Contender = {
         // It throws when something was left behind: a figure made by leaking does not count.
         await run([...netns.enter, BINARY, "system", "check", "--wait", ...roots]);
       },
+      restart: () => daemon.restart(),
       stop: () => daemon.stop(),
     };
   },

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { Row } from "./measure.ts";
+import type { Row } from "./rows.ts";
 import { aligned, markdownTable, resultOf } from "./table.ts";
 
 const row = (less: boolean): Row => ({

@@ -1,5 +1,5 @@
 /** Turns samples into a table for people, Markdown for the README, and data. */
-import type { Row } from "./measure.ts";
+import type { Row } from "./rows.ts";
 import { median, quantile, rounded } from "./statistics.ts";
 
 export interface Figure {
