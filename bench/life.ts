@@ -82,17 +82,8 @@ async function logs(bench: Bench): Promise<Row[]> {
   const once = async (): Promise<void> => {
     for (const { client } of firstClients(bench.engines)) {
       await runClient(client, "rm", "-f", "bench").catch(() => undefined);
-      await runClient(
-        client,
-        "run",
-        "--name",
-        "bench",
-        ...LOG_WHOLE,
-        "busybox",
-        "seq",
-        "1",
-        `${lines}`,
-      );
+      const command = ["busybox", "seq", "1", `${lines}`];
+      await runClient(client, "run", "--name", "bench", "--network", "none", ...command);
     }
   };
   await once();
@@ -101,45 +92,50 @@ async function logs(bench: Bench): Promise<Row[]> {
     if (!output.endsWith(`\n${lines}\n`)) throw new Error(`${client.name}: the log is not whole`);
     return tookMs;
   });
-  await removeBench(bench);
+  await removeBench(bench.engines);
   return [made];
 }
 
-const LOG_WHOLE = ["--network", "none"]; // 7 MB: within every engine's bounds
-
-async function removeBench(bench: Bench): Promise<void> {
-  for (const { engine, client } of firstClients(bench.engines)) {
+async function removeBench(engines: readonly Started[]): Promise<void> {
+  for (const { engine, client } of firstClients(engines)) {
     await runClient(client, "rm", "-f", "bench");
     await engine.running.settle();
   }
 }
 
-/** Files into a container and out of it, one large and many small. */
+/** Files into a container and out of it, one large and many small; on a tmpfs, so that no disk is timed. */
 async function copies(bench: Bench): Promise<Row[]> {
   const { large, small } = copySources(bench);
   const rows: Row[] = [];
-  for (const [what, source] of [
-    [`a file of ${large.mib} MiB`, large.path],
-    [`${small.count} small files`, small.path],
-  ] as const) {
-    const into = row(`cp of ${what}, in`, "ms", true, "cp SOURCE bench:/copied");
-    const out = row(`cp of ${what}, out`, "ms", true, "cp bench:/copied TARGET");
-    for (const { client } of firstClients(bench.engines)) {
-      await runClient(client, "create", "--name", "bench", ...SLEEP);
-    }
-    const target = join(bench.cache, "copied-out");
-    await alternate(firstClients(bench.engines), bench.quick ? 1 : 5, into, async (client) => {
-      return (await runClient(client, "cp", source, "bench:/copied")).tookMs;
-    });
-    await alternate(firstClients(bench.engines), bench.quick ? 1 : 5, out, async (client) => {
-      const { tookMs } = await runClient(client, "cp", "bench:/copied", target);
-      rmSync(target, { recursive: true, force: true });
-      return tookMs;
-    });
-    rows.push(into, out);
-    await removeBench(bench);
-  }
+  await bench.withEngines("tmpfs", async (engines) => {
+    rows.push(...(await copiesOf(bench, engines, `a file of ${large.mib} MiB`, large.path)));
+    rows.push(...(await copiesOf(bench, engines, `${small.count} small files`, small.path)));
+  });
   return rows;
+}
+
+async function copiesOf(
+  bench: Bench,
+  engines: readonly Started[],
+  what: string,
+  source: string,
+): Promise<Row[]> {
+  const into = row(`cp of ${what}, in`, "ms", true, "cp SOURCE bench:/copied");
+  const out = row(`cp of ${what}, out`, "ms", true, "cp bench:/copied TARGET");
+  const turns = firstClients(engines);
+  const rounds = bench.quick ? 1 : 5;
+  for (const { client } of turns) await runClient(client, "create", "--name", "bench", ...SLEEP);
+  await alternate(turns, rounds, into, async (client) => {
+    return (await runClient(client, "cp", source, "bench:/copied")).tookMs;
+  });
+  const target = "/dev/shm/naru-bench-copied";
+  await alternate(turns, rounds, out, async (client) => {
+    const { tookMs } = await runClient(client, "cp", "bench:/copied", target);
+    rmSync(target, { recursive: true, force: true });
+    return tookMs;
+  });
+  await removeBench(engines);
+  return [into, out];
 }
 
 function copySources(bench: Bench): {
@@ -160,20 +156,23 @@ function copySources(bench: Bench): {
   return { large, small };
 }
 
-/** An image of a container that has written many files. */
+/** An image of a container that has written many files; on a tmpfs as well. */
 async function commit(bench: Bench): Promise<Row[]> {
   const { small } = copySources(bench);
   const made = row(`commit of ${small.count} new files`, "ms", true, "commit bench committed");
-  for (const { client } of firstClients(bench.engines)) {
-    await runClient(client, "create", "--name", "bench", ...SLEEP);
-    await runClient(client, "cp", small.path, "bench:/copied");
-  }
-  await alternate(firstClients(bench.engines), bench.quick ? 1 : 5, made, async (client) => {
-    const { tookMs } = await runClient(client, "commit", "bench", "committed");
-    await runClient(client, "rmi", "committed");
-    return tookMs;
+  await bench.withEngines("tmpfs", async (engines) => {
+    const turns = firstClients(engines);
+    for (const { client } of turns) {
+      await runClient(client, "create", "--name", "bench", ...SLEEP);
+      await runClient(client, "cp", small.path, "bench:/copied");
+    }
+    await alternate(turns, bench.quick ? 1 : 5, made, async (client) => {
+      const { tookMs } = await runClient(client, "commit", "bench", "committed");
+      await runClient(client, "rmi", "committed");
+      return tookMs;
+    });
+    await removeBench(engines);
   });
-  await removeBench(bench);
   return [made];
 }
 

@@ -3,6 +3,7 @@ export {
   DetachMatcher,
   parseDetachKeys,
   StdcopyDecoder,
+  type StdcopyPart,
 } from "../transport/mod.ts";
 export type { TlsOptions } from "./byte-channel.ts";
 export * from "./client.ts";

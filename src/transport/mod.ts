@@ -1,5 +1,6 @@
 export * from "./detach-keys.ts";
 export * from "./drained-write.ts";
+export * from "./gathered-writer.ts";
 export * from "./hijack.ts";
 export * from "./http-server.ts";
 export * from "./json-stream.ts";

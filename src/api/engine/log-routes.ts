@@ -1,6 +1,5 @@
 import { formatTimestamp, NaruError } from "../../base/mod.ts";
-import { encodeStdcopy, writeDrained } from "../../transport/mod.ts";
-import type { Call } from "./call.ts";
+import { encodeStdcopy, GatheredWriter } from "../../transport/mod.ts";
 import { type EngineRoute, type PlainHandler, plain } from "./handler.ts";
 import { MULTIPLEXED_STREAM, RAW_STREAM } from "./raw-answer.ts";
 
@@ -24,20 +23,17 @@ const logs: PlainHandler = async (call, { containers }) => {
     signal: call.signal,
   });
   call.startStream(!tty && call.version >= MULTIPLEXED_SINCE ? MULTIPLEXED_STREAM : RAW_STREAM);
+  const writer = new GatheredWriter(call.response);
   const attributes = query.flag("details") ? attributePrefix : "";
   for await (const entry of entries) {
     const time = timestamps ? `${paddedTime(entry.timeNs)} ` : "";
     const before = time + attributes;
     const line = before === "" ? entry.bytes : Buffer.concat([Buffer.from(before), entry.bytes]);
-    await writeLine(call, tty ? line : encodeStdcopy(entry.stream, line));
+    await writer.write(tty ? line : encodeStdcopy(entry.stream, line));
   }
+  await writer.flush();
   call.response.end();
 };
-
-/** Follow shows each line at once; the response gathers lines of one turn into one write otherwise. */
-function writeLine(call: Call, bytes: Uint8Array): Promise<void> {
-  return writeDrained(call.response, bytes);
-}
 
 /** Docker's log times keep all nine digits, so that columns stay in line. */
 function paddedTime(unixNs: bigint): string {

@@ -5,6 +5,7 @@ import {
   type HijackedStream,
   parseDetachKeys,
   StdcopyDecoder,
+  type StdcopyPart,
 } from "../../sdk/mod.ts";
 import type { CliIo, OutputStream } from "../io.ts";
 
@@ -54,7 +55,7 @@ export async function copyOutput(
       await io.stdout.write(chunk);
       continue;
     }
-    for (const part of decoder.push(chunk)) {
+    for (const part of runsOf(decoder.push(chunk))) {
       if (part.stream === "systemerr") {
         throw new NaruError("internal", Buffer.from(part.bytes).toString("utf8").trim());
       }
@@ -68,6 +69,16 @@ export async function copyOutput(
             : undefined;
       await target?.write(part.bytes);
     }
+  }
+}
+
+/** Neighbours of one stream as one: a write for each line of a log costs more than all the rest. */
+function* runsOf(parts: readonly StdcopyPart[]): Generator<StdcopyPart, void, undefined> {
+  for (let from = 0, to = 0; from < parts.length; from = to) {
+    const stream = (parts[from] as StdcopyPart).stream;
+    while (parts[to]?.stream === stream) to += 1;
+    const run = parts.slice(from, to).map(({ bytes }) => bytes);
+    yield { stream, bytes: run.length === 1 ? (run[0] as Uint8Array) : Buffer.concat(run) };
   }
 }
 
