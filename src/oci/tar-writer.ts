@@ -1,4 +1,5 @@
 import { assert } from "../base/mod.ts";
+import { gathered } from "./gathered.ts";
 import type { TarEntry, TarEntryType } from "./tar-entry.ts";
 import { BLOCK_BYTES, encodeHeader, type PaxRecords, type RawHeader } from "./tar-header.ts";
 import { encodePax } from "./tar-pax.ts";
@@ -71,7 +72,13 @@ export interface TarFileInput {
 }
 
 /** Writes an archive as a stream. Content that is not as long as announced fails an assertion. */
-export async function* writeTar(
+export function writeTar(
+  files: AsyncIterable<TarFileInput> | Iterable<TarFileInput>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  return gathered(piecesOf(files));
+}
+
+async function* piecesOf(
   files: AsyncIterable<TarFileInput> | Iterable<TarFileInput>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const { entry, content } of files) {

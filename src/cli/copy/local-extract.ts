@@ -1,8 +1,23 @@
-import { lstatSync } from "node:fs";
-import { chmod, link, lutimes, mkdir, open, rm, symlink, unlink, utimes } from "node:fs/promises";
+import {
+  chmodSync,
+  closeSync,
+  fchmodSync,
+  ftruncateSync,
+  futimesSync,
+  linkSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeSync,
+} from "node:fs";
 import { posix } from "node:path";
 import { errorCode } from "../../base/mod.ts";
-import { displayName, readTar, type TarEntry, utf8 } from "../../oci/mod.ts";
+import { displayName, type TarEntry, type TarHandler, TarParser, utf8 } from "../../oci/mod.ts";
 import { ExitError } from "../exit-error.ts";
 import { type CopyPlan, renameEntry } from "./copy-path.ts";
 
@@ -11,6 +26,7 @@ const NS_PER_S = 1e9;
 /**
  * Unpacks what an engine sent. Its names are not trusted: none leads out of the plan's folder, and
  * none goes through a link that the archive itself made. Everything belongs to who runs this.
+ * Writing is synchronous: of many small files, each await would cost as much as the file.
  */
 export async function extractLocally(
   archive: AsyncIterable<Uint8Array>,
@@ -18,44 +34,58 @@ export async function extractLocally(
   warn: (text: string) => void,
 ): Promise<void> {
   const writer = new LocalWriter(plan, warn);
-  for await (const { entry, content } of readTar(archive)) await writer.write(entry, content);
-  await writer.finish();
+  try {
+    const parser = new TarParser(writer);
+    for await (const chunk of archive) parser.push(chunk);
+    parser.end();
+    writer.finish();
+  } catch (error) {
+    writer.abandon();
+    throw error;
+  }
 }
 
-class LocalWriter {
+interface OpenFile {
+  readonly path: string;
+  readonly fd: number;
+  readonly entry: TarEntry;
+}
+
+class LocalWriter implements TarHandler {
   readonly #plan: CopyPlan;
   readonly #warn: (text: string) => void;
   readonly #links: Set<string> = new Set();
   readonly #folders: { path: string; entry: TarEntry }[] = [];
+  #file: OpenFile | undefined;
 
   constructor(plan: CopyPlan, warn: (text: string) => void) {
     this.#plan = plan;
     this.#warn = warn;
   }
 
-  async write(entry: TarEntry, content: AsyncIterable<Uint8Array>): Promise<void> {
+  entry(entry: TarEntry): void {
     const path = this.#pathOf(entry.name);
     if (path === undefined) return;
-    await mkdir(posix.dirname(path), { recursive: true });
-    if (!(await this.#makeRoom(path, entry))) return;
+    mkdirSync(posix.dirname(path), { recursive: true });
+    if (!this.#makeRoom(path, entry)) return;
     switch (entry.type) {
       case "directory":
-        await mkdir(path);
+        mkdirSync(path);
         this.#folders.push({ path, entry });
         return;
       case "file":
-        await writeFile(path, entry, content);
+        this.#file = { path, fd: openSync(path, "wx", 0o600), entry };
         return;
       case "symlink":
-        await symlink(utf8(entry.linkName), path);
+        symlinkSync(utf8(entry.linkName), path);
         this.#links.add(path);
-        await lutimes(path, secondsOf(entry), secondsOf(entry));
+        lutimesSync(path, secondsOf(entry), secondsOf(entry));
         return;
       case "hardlink": {
         const target = this.#pathOf(entry.linkName);
         if (target === undefined) throw bad(entry, "a hard link to a directory");
         if (this.#links.has(target)) throw bad(entry, "a hard link to a symbolic link");
-        await link(target, path);
+        linkSync(target, path);
         return;
       }
       case "char":
@@ -65,10 +95,35 @@ class LocalWriter {
     }
   }
 
-  async finish(): Promise<void> {
+  data(bytes: Uint8Array, offset: number): void {
+    if (this.#file === undefined) return;
+    for (let at = 0; at < bytes.byteLength; ) {
+      at += writeSync(this.#file.fd, bytes, at, bytes.byteLength - at, offset + at);
+    }
+  }
+
+  entryEnd(): void {
+    if (this.#file === undefined) return;
+    const { fd, entry } = this.#file;
+    if (entry.sparse) ftruncateSync(fd, entry.sizeBytes); // a hole at the end
+    fchmodSync(fd, entry.mode & 0o7777);
+    futimesSync(fd, secondsOf(entry), secondsOf(entry));
+    closeSync(fd);
+    this.#file = undefined;
+  }
+
+  /** The file in the making goes: a part of a file looks like one. */
+  abandon(): void {
+    if (this.#file === undefined) return;
+    closeSync(this.#file.fd);
+    rmSync(this.#file.path, { force: true });
+    this.#file = undefined;
+  }
+
+  finish(): void {
     for (const { path, entry } of this.#folders.reverse()) {
-      await chmod(path, entry.mode & 0o7777);
-      await utimes(path, secondsOf(entry), secondsOf(entry));
+      chmodSync(path, entry.mode & 0o7777);
+      utimesSync(path, secondsOf(entry), secondsOf(entry));
     }
   }
 
@@ -94,7 +149,7 @@ class LocalWriter {
   }
 
   /** False: the directory is there and stays. A directory and anything else never give way. */
-  async #makeRoom(path: string, entry: TarEntry): Promise<boolean> {
+  #makeRoom(path: string, entry: TarEntry): boolean {
     let isDirectory: boolean;
     try {
       isDirectory = lstatSync(path).isDirectory();
@@ -113,31 +168,9 @@ class LocalWriter {
     if (wantsDirectory) {
       throw new ExitError(1, `cannot overwrite non-directory "${path}" with directory "${path}"`);
     }
-    await unlink(path);
+    unlinkSync(path);
     this.#links.delete(path);
     return true;
-  }
-}
-
-async function writeFile(
-  path: string,
-  entry: TarEntry,
-  content: AsyncIterable<Uint8Array>,
-): Promise<void> {
-  const file = await open(path, "wx", 0o600);
-  try {
-    for await (const chunk of content) {
-      for (let at = 0; at < chunk.byteLength; ) {
-        at += (await file.write(chunk, at)).bytesWritten;
-      }
-    }
-    await file.chmod(entry.mode & 0o7777);
-    await file.utimes(secondsOf(entry), secondsOf(entry));
-  } catch (error) {
-    await rm(path, { force: true }); // a part of a file looks like one
-    throw error;
-  } finally {
-    await file.close();
   }
 }
 

@@ -1,5 +1,14 @@
-import { type BigIntStats, createReadStream } from "node:fs";
-import { lstat, readdir, readlink, realpath } from "node:fs/promises";
+import {
+  type BigIntStats,
+  closeSync,
+  createReadStream,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+} from "node:fs";
+import { lstat, realpath } from "node:fs/promises";
 import { posix } from "node:path";
 import { errorCode } from "../../base/mod.ts";
 import { byteText, type TarFileInput, writeTar } from "../../oci/mod.ts";
@@ -83,21 +92,22 @@ export function archiveOf(source: CopyInfo, plan: CopyPlan): AsyncIterable<Uint8
   return writeTar(filesBelow(local, shown, plan));
 }
 
-async function* filesBelow(
+/** Asks the file system synchronously: many small files are copied, and each await costs as much as one. */
+function* filesBelow(
   top: string,
   shown: string,
   plan: CopyPlan,
-): AsyncGenerator<TarFileInput, void, undefined> {
+): Generator<TarFileInput, void, undefined> {
   const linked = new Map<string, string>();
   const waiting: { path: string; name: string }[] = [{ path: top, name: shown }];
   for (let item = waiting.pop(); item !== undefined; item = waiting.pop()) {
-    const status = await lstat(item.path, { bigint: true });
+    const status = lstatSync(item.path, { bigint: true });
     const name = byteText(renameEntry(item.name, plan.rename));
-    const entry = await entryOf(item.path, name, status, linked);
+    const entry = entryOf(item.path, name, status, linked);
     if (entry === undefined) continue; // a socket has no form in an archive
     yield entry;
     if (!status.isDirectory()) continue;
-    const names = await readdir(item.path);
+    const names = readdirSync(item.path);
     for (const child of names.sort().reverse()) {
       const prefix = item.name === "/" ? "" : item.name;
       waiting.push({ path: posix.join(item.path, child), name: `${prefix}/${child}` });
@@ -105,12 +115,12 @@ async function* filesBelow(
   }
 }
 
-async function entryOf(
+function entryOf(
   path: string,
   name: string,
   status: BigIntStats,
   linked: Map<string, string>,
-): Promise<TarFileInput | undefined> {
+): TarFileInput | undefined {
   const common = {
     mode: Number(status.mode) & 0o7777,
     uid: Number(status.uid),
@@ -119,7 +129,7 @@ async function entryOf(
   };
   if (status.isDirectory()) return { entry: { ...common, name: `${name}/`, type: "directory" } };
   if (status.isSymbolicLink()) {
-    const linkName = byteText(await readlink(path));
+    const linkName = byteText(readlinkSync(path));
     return { entry: { ...common, name, type: "symlink", linkName } };
   }
   if (status.isFIFO()) return { entry: { ...common, name, type: "fifo" } };
@@ -136,14 +146,36 @@ async function entryOf(
   if (first !== undefined) return { entry: { ...common, name, type: "hardlink", linkName: first } };
   if (status.nlink > 1n) linked.set(inode, name);
   const sizeBytes = Number(status.size);
-  return { entry: { ...common, name, sizeBytes }, content: exactly(path, sizeBytes) };
+  return { entry: { ...common, name, sizeBytes }, content: contentOf(path, sizeBytes) };
 }
 
 const READ_BYTES = 256 * 1024;
+const SMALL_BYTES_MAX = READ_BYTES; // read at once; a stream costs as much as ten such reads
+
+function contentOf(
+  path: string,
+  sizeBytes: number,
+): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
+  return sizeBytes <= SMALL_BYTES_MAX ? smallFile(path, sizeBytes) : exactly(path, sizeBytes);
+}
+
+function* smallFile(path: string, sizeBytes: number): Generator<Uint8Array, void, undefined> {
+  const bytes = Buffer.alloc(sizeBytes); // zeros: a file that shrinks is filled
+  const fd = openSync(path, "r");
+  try {
+    for (let at = 0; at < sizeBytes; ) {
+      const got = readSync(fd, bytes, at, sizeBytes - at, at);
+      if (got === 0) break;
+      at += got;
+    }
+  } finally {
+    closeSync(fd);
+  }
+  yield bytes;
+}
 
 /** As many bytes as were announced: a file that grows is cut, one that shrinks is filled. */
 async function* exactly(path: string, sizeBytes: number): AsyncGenerator<Uint8Array> {
-  if (sizeBytes === 0) return;
   let rest = sizeBytes;
   const options = { end: sizeBytes - 1, highWaterMark: READ_BYTES };
   for await (const chunk of createReadStream(path, options) as AsyncIterable<Uint8Array>) {
