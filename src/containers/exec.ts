@@ -25,20 +25,20 @@ export interface ExecStartOptions {
 /** Processes that run now, by exec id. */
 export type RunningExecs = Map<string, ExecProcess>;
 
-/** A container that can run a command now. Throws conflict in Docker's words. */
-function runnable(record: ContainerRecord): ContainerRecord {
+/** A container that can run a command now. Throws conflict in Docker's words, with what was asked for. */
+function runnable(record: ContainerRecord, ref: string): ContainerRecord {
   if (record.state.kind !== "running") throw notRunning(record);
   if (record.state.paused) {
     throw new NaruError(
       "conflict",
-      `Container ${record.id} is paused, unpause the container before exec`,
+      `Container ${ref} is paused, unpause the container before exec`,
     );
   }
   return record;
 }
 
 export function createExec(room: Room, ref: string, body: ExecCreateBody): string {
-  const container = runnable(room.table.find(ref));
+  const container = runnable(room.table.find(ref), ref);
   room.options.monitor.expect();
   if (body.Cmd.length === 0) throw new NaruError("invalid_argument", "No exec command specified");
   for (const variable of body.Env ?? []) checkVariable(variable);
@@ -84,7 +84,7 @@ export async function startExec(
   client: StdioClient | undefined,
 ): Promise<ExecSession> {
   const record = room.execs.find(execId);
-  const container = runnable(room.table.must(record.containerId));
+  const container = runnable(room.table.must(record.containerId), record.containerId);
   if (record.state.kind === "running") {
     throw new NaruError("conflict", `exec command ${execId} is already running`);
   }

@@ -38,6 +38,7 @@ import type {
   ResolvedImage,
 } from "./contract.ts";
 import { type Freed, removeBlob, removeLayers, removeUnreachable } from "./garbage.ts";
+import { historyOf } from "./history.ts";
 import { type ImageRow, type ReferenceRow } from "./image-row.ts";
 import { type FoundImage, ImageTable } from "./image-table.ts";
 import { checkImport, planImport } from "./import.ts";
@@ -50,7 +51,6 @@ import { chooseImages, leased, planSave, writeSave } from "./save.ts";
 import {
   chainIdOfImage,
   containerConfigOf,
-  historyOf,
   inspectOf,
   splitReferences,
   type ViewInput,
@@ -246,7 +246,8 @@ class StoredImageService implements ImageService {
   }
 
   async history(name: string): Promise<HistoryItem[]> {
-    return historyOf(this.#viewInput(this.#table.find(name)));
+    const found = this.#table.find(name);
+    return historyOf({ found, table: this.#table, layers: this.#options.layers });
   }
 
   #viewInput({ id, row }: FoundImage): ViewInput {

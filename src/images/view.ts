@@ -9,9 +9,7 @@ import { chainIdsOf, familiarName, formatFamiliar, type Reference } from "../oci
 import {
   type ContainerConfig,
   decodeContainerConfig,
-  type HistoryItem,
   type ImageConfig,
-  type ImageHistory,
   type ImageInspect,
   type ImageSummary,
 } from "../spec/mod.ts";
@@ -46,7 +44,7 @@ export function createdNsOf(config: ImageConfig): bigint | undefined {
   }
 }
 
-function createdSeconds(created: bigint | undefined): number {
+export function createdSeconds(created: bigint | undefined): number {
   // Go's zero time in Unix seconds is what clients see for "unknown".
   return created === undefined ? GO_ZERO_SECONDS : Number(created / 1_000_000_000n);
 }
@@ -112,33 +110,6 @@ export function inspectOf({ id, row, references, layers }: ViewInput): ImageInsp
     Metadata: { LastTagTime: lastTag },
     Descriptor: { mediaType, digest, size },
   };
-}
-
-/** Newest first; the top one carries the id and the tags. */
-export function historyOf({ id, row, references, layers }: ViewInput): HistoryItem[] {
-  const chainIds = chainIdsOf(row.config.rootfs.diff_ids);
-  const written = row.config.history ?? [];
-  // Images without a history still have layers to show.
-  const entries: readonly ImageHistory[] = written.length > 0 ? written : chainIds.map(() => ({}));
-  let layer = 0;
-  const items = entries.map((entry): HistoryItem => {
-    const chainId = entry.empty_layer === true ? undefined : chainIds[layer];
-    if (entry.empty_layer !== true) layer += 1;
-    return {
-      Id: "<missing>",
-      Created: createdSeconds(createdNsOf({ ...row.config, created: entry.created ?? "" })),
-      CreatedBy: entry.created_by ?? "",
-      Tags: null,
-      Size: chainId === undefined ? 0 : (layers.get(chainId)?.sizeBytes ?? 0),
-      Comment: entry.comment ?? "",
-    };
-  });
-  items.reverse();
-  const { tags } = splitReferences(references);
-  if (items[0] !== undefined) {
-    items[0] = { ...items[0], Id: id, Tags: tags.length === 0 ? null : tags };
-  }
-  return items;
 }
 
 /** What the filter `reference` is matched with: `busybox:1` and `busybox`. */
