@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { createEngineApi } from "../api/mod.ts";
+import { createEngineApi, type RegistryService } from "../api/mod.ts";
 import { type Clock, NaruError, systemClock } from "../base/mod.ts";
 import type { DaemonConfig } from "../config/mod.ts";
 import { type ContainerService, createContainerService } from "../containers/mod.ts";
@@ -14,6 +14,7 @@ import {
 } from "../network/mod.ts";
 import type { Logger } from "../observe/mod.ts";
 import { createPluginHost } from "../plugins/mod.ts";
+import { createRegistryClient } from "../registry-client/mod.ts";
 import { createContainerMonitor, monitorCgroups, readHostFacts } from "../runtime/mod.ts";
 import {
   type BlobStore,
@@ -31,6 +32,7 @@ import { containerDefaults, initPathOf } from "./defaults.ts";
 import { collectRegularly } from "./garbage.ts";
 import { createFacts } from "./host-facts.ts";
 import { type EngineIdentity, engineIdentity } from "./identity.ts";
+import { registryHosts, registryService } from "./registries.ts";
 import { BUILD_TIME, ENGINE_VERSION, GIT_COMMIT } from "./version.ts";
 
 const MONITOR_PATHS: readonly string[] = [
@@ -83,9 +85,9 @@ export async function openEngine(current: () => DaemonConfig, logger: Logger): P
     initPath: initPathOf(setting.config),
     config: current,
   });
-  const { containers, images, network: networks, volumes } = parts;
+  const { containers, images, network: networks, volumes, registry } = parts;
   const handlers = createEngineApi(
-    { containers, images, networks, volumes, events, logger, facts },
+    { containers, images, networks, volumes, registry, events, logger, facts },
     { engineVersion: ENGINE_VERSION },
   );
   const open = closers.move();
@@ -137,7 +139,12 @@ interface Parts {
   readonly images: ImageService;
   readonly network: NetworkServiceControl;
   readonly volumes: VolumeService;
+  readonly registry: RegistryService;
 }
+
+/** Side by side, of all clients together: dockerd's defaults. */
+const DOWNLOADS_MAX = 3;
+const UPLOADS_MAX = 5;
 
 /** Images, the network, and the containers that stand on both. */
 async function openContainers(
@@ -149,9 +156,15 @@ async function openContainers(
   const { metadata, work, layers, events, identity } = stores;
   const cgroupParent = cgroupParentOf(config, identity.shortName);
   const late: { containers?: ContainerService } = {};
+  const registry = createRegistryClient({
+    ...{ clock, logger, userAgent: `naru/${ENGINE_VERSION}` },
+    hosts: () => registryHosts(process.env),
+  });
+  closers.defer(() => registry.close());
   const images = await createImageService({
     ...{ metadata, blobs: stores.blobs, layers, events, clock, logger },
     users: { usersOf: (id) => late.containers?.usersOfImage(id) ?? [] },
+    ...{ registry, downloadsMax: DOWNLOADS_MAX, uploadsMax: UPLOADS_MAX },
   });
   const network = createNetworkService({
     ...networkOptions(config),
@@ -183,7 +196,7 @@ async function openContainers(
   });
   late.containers = containers;
   closers.defer(() => containers.close());
-  return { containers, images, network, volumes };
+  return { containers, images, network, volumes, registry: registryService(registry) };
 }
 
 function networkOptions(

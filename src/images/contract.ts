@@ -1,4 +1,5 @@
 import type { Digest } from "../base/mod.ts";
+import type { RegistryCredentials } from "../registry-client/mod.ts";
 import type {
   ContainerConfig,
   HistoryItem,
@@ -40,6 +41,13 @@ export interface ImageService {
   commit(parent: Digest, layer: ByteStream, options: ImageCommitOptions): Promise<Digest>;
   /** One archive of images: a docker-archive and an OCI layout. Throws not_found before the stream. */
   save(names: readonly string[]): Promise<ByteStream>;
+  /**
+   * Images from a registry. What fails before anything is pulled throws before the first message. An
+   * interrupted pull goes on where it was, also after the engine was killed.
+   */
+  pull(options: ImagePullOptions): AsyncIterable<ProgressMessage>;
+  /** Sends what the registry lacks: blobs first, the tag last. */
+  push(options: ImagePushOptions): AsyncIterable<ProgressMessage>;
   list(options: ImageListOptions): Promise<ImageSummary[]>;
   inspect(name: string): Promise<ImageInspect>;
   history(name: string): Promise<HistoryItem[]>;
@@ -57,6 +65,26 @@ export interface ImageService {
 
 export interface ImageLoadOptions {
   readonly quiet: boolean;
+  readonly signal: AbortSignal;
+}
+
+export interface ImagePullOptions {
+  /** `repo`, `repo:tag` or `repo@digest`. */
+  readonly name: string;
+  /** A tag or a digest; "" for what `name` says, or every tag with `allTags`. */
+  readonly tag: string;
+  readonly allTags: boolean;
+  /** `os[/arch[/variant]]` or empty for the host's. */
+  readonly platform: string;
+  readonly credentials: RegistryCredentials | undefined;
+  readonly signal: AbortSignal;
+}
+
+export interface ImagePushOptions {
+  readonly name: string;
+  /** "" for every tag of the repository that is here. */
+  readonly tag: string;
+  readonly credentials: RegistryCredentials | undefined;
   readonly signal: AbortSignal;
 }
 

@@ -10,6 +10,7 @@ import type { EventBus } from "../events/mod.ts";
 import type { Logger } from "../observe/mod.ts";
 import {
   chainIdsOf,
+  familiarName,
   formatFamiliar,
   formatReference,
   parseReference,
@@ -17,6 +18,7 @@ import {
   withDefaultTag,
   withTag,
 } from "../oci/mod.ts";
+import type { RegistryClient } from "../registry-client/mod.ts";
 import type {
   HistoryItem,
   ImageDeleteItem,
@@ -33,6 +35,8 @@ import type {
   ImageImportOptions,
   ImageListOptions,
   ImageLoadOptions,
+  ImagePullOptions,
+  ImagePushOptions,
   ImageService,
   ImageUsers,
   ResolvedImage,
@@ -43,11 +47,13 @@ import { type ImageRow, type ReferenceRow } from "./image-row.ts";
 import { type FoundImage, ImageTable } from "./image-table.ts";
 import { checkImport, planImport } from "./import.ts";
 import { type InstallInput, installImage } from "./install.ts";
+import { KeptDigests } from "./kept-digests.ts";
 import { type LeaseGroup, Leases } from "./leases.ts";
 import { listImages } from "./list.ts";
 import { type Emit, withProgress } from "./progress.ts";
 import { planRemoval } from "./remove.ts";
 import { chooseImages, leased, planSave, writeSave } from "./save.ts";
+import { ImageTravel } from "./travel.ts";
 import {
   chainIdOfImage,
   containerConfigOf,
@@ -65,6 +71,10 @@ export interface ImageServiceOptions {
   readonly users: ImageUsers;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly registry: RegistryClient;
+  /** Blobs of all pulls that are downloaded at a time. */
+  readonly downloadsMax: number;
+  readonly uploadsMax: number;
 }
 
 /** Opens the images of the data root; removes what loads that a crash cut off have left. */
@@ -77,7 +87,9 @@ export async function createImageService(options: ImageServiceOptions): Promise<
 class StoredImageService implements ImageService {
   readonly #options: ImageServiceOptions;
   readonly #table: ImageTable;
-  readonly #leases: Leases = new Leases();
+  readonly #kept: KeptDigests;
+  readonly #leases: Leases;
+  readonly #travel: ImageTravel;
   readonly #leasedImages: Map<Digest, number> = new Map();
   /** Tagging and removing see each other's results. */
   readonly #changes: KeyedQueue<""> = new KeyedQueue();
@@ -85,6 +97,10 @@ class StoredImageService implements ImageService {
   constructor(options: ImageServiceOptions) {
     this.#options = options;
     this.#table = new ImageTable(options.metadata);
+    this.#kept = new KeptDigests(options.metadata, options.clock);
+    this.#leases = new Leases(this.#kept);
+    const { registry: client, ...rest } = options;
+    this.#travel = new ImageTravel({ ...rest, client, table: this.#table, kept: this.#kept });
   }
 
   /** Garbage that is certain without knowing the containers. */
@@ -193,6 +209,39 @@ class StoredImageService implements ImageService {
     return made;
   }
 
+  async *pull(options: ImagePullOptions): AsyncGenerator<ProgressMessage, void, undefined> {
+    yield* withProgress(
+      (emit, signal) =>
+        this.#ingesting((leases) =>
+          this.#travel.pull(options, { emit, signal, leases }, ({ id, reference }) =>
+            this.#publishTravel("pull", id, reference),
+          ),
+        ),
+      options.signal,
+    );
+  }
+
+  async *push(options: ImagePushOptions): AsyncGenerator<ProgressMessage, void, undefined> {
+    yield* withProgress(
+      (emit, signal) =>
+        this.#travel.push(options, { emit, signal }, (reference) =>
+          this.#publishTravel("push", this.#table.named(reference)?.image, reference),
+        ),
+      options.signal,
+    );
+  }
+
+  /** Docker's events of pull and push are about names. */
+  #publishTravel(action: string, id: Digest | undefined, reference: Reference): void {
+    const row = id === undefined ? undefined : this.#table.image(id);
+    this.#publishWith(
+      action,
+      formatFamiliar(reference),
+      familiarName(reference),
+      row === undefined ? {} : labelsOf(row),
+    );
+  }
+
   async save(names: readonly string[]): Promise<ByteStream> {
     const chosen = chooseImages(this.#table, names);
     const leases = chosen.map(({ id }) => this.lease(id));
@@ -260,9 +309,11 @@ class StoredImageService implements ImageService {
   }
 
   async #tag(name: string, reference: Reference): Promise<void> {
-    const { id, row } = this.#table.find(name);
+    const { id, row, by } = this.#table.find(name);
     const changed: ImageRow = { ...row, lastTagNs: this.#options.clock.nowNs().toString() };
-    const value: ReferenceRow = { image: id, target: row.manifest.digest };
+    // A second name of an index stands for all of it.
+    const target = by.kind === "reference" ? this.#table.reference(by.key)?.target : undefined;
+    const value: ReferenceRow = { image: id, target: target ?? row.manifest.digest };
     await this.#table.write({
       images: new Map([[id, changed]]),
       references: new Map([[formatReference(reference), value]]),
@@ -337,6 +388,7 @@ class StoredImageService implements ImageService {
   }
 
   async collectGarbage(): Promise<Freed> {
+    await this.#kept.dropOld();
     const unused = this.#table.hidden().filter((id) => !this.#inUse(id));
     await this.#table.write({ images: new Map(unused.map((id) => [id, undefined])) });
     return removeUnreachable(this.#garbageInput());
@@ -348,7 +400,7 @@ class StoredImageService implements ImageService {
     this.#publishWith(action, id, name, row === undefined ? {} : labelsOf(row));
   }
 
-  #publishWith(action: string, id: Digest, name: string, labels: Record<string, string>): void {
+  #publishWith(action: string, id: string, name: string, labels: Record<string, string>): void {
     const attributes = { ...labels, name };
     this.#options.events.publish({ type: "image", action, id, attributes });
   }

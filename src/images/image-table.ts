@@ -18,11 +18,17 @@ export interface FoundImage {
   readonly by: { readonly kind: "id" } | { readonly kind: "reference"; readonly key: string };
 }
 
+interface Reachable {
+  readonly blobs: ReadonlySet<Digest>;
+  readonly chains: ReadonlySet<Digest>;
+}
+
 /** Images and references in memory, written through. The only writer of both tables. */
 export class ImageTable {
   readonly #metadata: Metadata;
   readonly #images: Map<Digest, ImageRow> = new Map();
   readonly #references: Map<string, ReferenceRow> = new Map();
+  #reachable: Reachable | undefined;
 
   constructor(metadata: Metadata) {
     this.#metadata = metadata;
@@ -52,6 +58,20 @@ export class ImageTable {
     return this.#references.get(key);
   }
 
+  /** What a name with a tag or digest stands for. */
+  named(reference: Reference): ReferenceRow | undefined {
+    return this.#references.get(formatReference(reference));
+  }
+
+  /** The names with a tag of one repository, sorted. */
+  taggedIn(repository: Reference): Reference[] {
+    const wanted = repositoryOf(repository);
+    return [...this.#references.keys()]
+      .sort()
+      .map((key) => parseReference(key))
+      .filter((name) => name.digest === undefined && repositoryOf(name) === wanted);
+  }
+
   /** The names of an image, sorted. */
   referencesOf(id: Digest): Reference[] {
     const keys = [...this.#references].filter(([, row]) => row.image === id).map(([key]) => key);
@@ -69,6 +89,7 @@ export class ImageTable {
       rows.push({ table: "references", key, value });
     }
     await this.#metadata.commit(rows);
+    this.#reachable = undefined;
     for (const [key, row] of changes.images ?? []) {
       if (row === undefined) this.#images.delete(key);
       else this.#images.set(key, row);
@@ -146,8 +167,13 @@ export class ImageTable {
     return row?.removed === true ? undefined : row;
   }
 
-  /** Every blob and chain that a row refers to. */
-  reachable(): { blobs: Set<Digest>; chains: Set<Digest> } {
+  /** Every blob and chain that a row refers to. Reckoned once between two writes. */
+  reachable(): Reachable {
+    this.#reachable ??= this.#reckonReachable();
+    return this.#reachable;
+  }
+
+  #reckonReachable(): Reachable {
     const blobs = new Set<Digest>();
     const chains = new Set<Digest>();
     for (const row of this.#images.values()) {

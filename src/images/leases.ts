@@ -1,11 +1,17 @@
 import type { Digest } from "../base/mod.ts";
+import type { KeptDigests } from "./kept-digests.ts";
 
-/** What must stay although nothing durable refers to it yet. Counted: leases overlap. */
+/** What must stay although no image refers to it yet. Counted: leases overlap. */
 export class Leases {
   readonly #counts: Map<Digest, number> = new Map();
+  readonly #kept: KeptDigests;
+
+  constructor(kept: KeptDigests) {
+    this.#kept = kept;
+  }
 
   has(digest: Digest): boolean {
-    return this.#counts.has(digest);
+    return this.#counts.has(digest) || this.#kept.has(digest);
   }
 
   /** A group of leases that end together. */

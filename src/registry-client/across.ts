@@ -83,7 +83,7 @@ export async function across<T>(
   run: (endpoint: Endpoint) => Promise<T | undefined>,
 ): Promise<T | undefined> {
   const endpoints = await endpointsFor(parts, repository, options.need, options.digest);
-  let failure: unknown;
+  let failure: { readonly error: unknown } | undefined;
   for (const [index, endpoint] of endpoints.entries()) {
     const last = index === endpoints.length - 1;
     try {
@@ -92,7 +92,7 @@ export async function across<T>(
       if (endpoint.mirrorOf === undefined) failure = undefined;
     } catch (error) {
       if (isNaruError(error, "cancelled")) throw error;
-      if (endpoint.mirrorOf === undefined || failure === undefined) failure = error;
+      if (endpoint.mirrorOf === undefined || failure === undefined) failure = { error };
       if (!last) {
         parts.logger.warn("a registry endpoint failed, asking the next", {
           endpoint: endpoint.origin,
@@ -101,7 +101,7 @@ export async function across<T>(
       }
     }
   }
-  if (failure !== undefined) throw failure;
+  if (failure !== undefined) throw failure.error;
   return undefined;
 }
 

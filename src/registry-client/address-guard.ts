@@ -124,7 +124,7 @@ function refused(host: string, address: string, found: AddressClass): NaruError 
 
 /** A look-up for node:http that gives allowed addresses alone, so that names cannot be rebound. */
 export function guardedLookup(guard: AddressGuard): LookupFunction {
-  return (host, options, done) => {
+  return (host, options, answer) => {
     lookup(host, { ...options, all: true }).then(
       (found) => {
         const allowed = found.filter(({ address }) => guard?.has(addressClass(address)) ?? true);
@@ -132,11 +132,11 @@ export function guardedLookup(guard: AddressGuard): LookupFunction {
         if (first === undefined) {
           const [bad] = found;
           const address = bad?.address ?? host;
-          done(refused(host, address, addressClass(address)), "", 0);
-        } else if (options.all === true) done(null, allowed);
-        else done(null, first.address, first.family);
+          answer(refused(host, address, addressClass(address)), "", 0);
+        } else if (options.all === true) answer(null, allowed);
+        else answer(null, first.address, first.family);
       },
-      (error: NodeJS.ErrnoException) => done(error, "", 0),
+      (error: NodeJS.ErrnoException) => answer(error, "", 0),
     );
   };
 }

@@ -313,7 +313,7 @@ export async function mountBlob(
   return onEndpoint(parts, endpoint, access, true, async () => {
     const answer = await parts.session.send(endpoint, {
       method: "POST",
-      path: `/${path}/blobs/uploads/?${query}`,
+      path: `/${path}/blobs/uploads/?${query.toString()}`,
       scopes: [...pushScopes(path), repositoryScope(from.path, "pull")],
       access,
       body: EMPTY,

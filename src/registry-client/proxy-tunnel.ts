@@ -13,13 +13,13 @@ const CONNECT_MS = 30 * SECOND_MS; // the proxy itself connects meanwhile
 interface Connectable {
   createConnection(
     options: { host?: string; port?: number },
-    done: (error: Error | null, socket?: Duplex) => void,
+    connected: (error: Error | null, socket?: Duplex) => void,
   ): Duplex | undefined;
 }
 
 /** Makes `agent` open its TLS connections through `proxy` with CONNECT. @see RFC 9110 9.3.6 */
 export function connectThrough(agent: Agent, proxy: URL, material: TlsMaterial): void {
-  (agent as unknown as Connectable).createConnection = ({ host = "", port = 443 }, done) => {
+  (agent as unknown as Connectable).createConnection = ({ host = "", port = 443 }, connected) => {
     tunnel(proxy, host, port).then(
       (socket) => {
         const secured = tls.connect({
@@ -28,10 +28,10 @@ export function connectThrough(agent: Agent, proxy: URL, material: TlsMaterial):
           ...(isIP(host) === 0 ? { servername: host } : {}),
           ...tlsOptions(material),
         });
-        secured.once("secureConnect", () => done(null, secured));
-        secured.once("error", done);
+        secured.once("secureConnect", () => connected(null, secured));
+        secured.once("error", connected);
       },
-      (error: Error) => done(error),
+      (error: Error) => connected(error),
     );
     return undefined;
   };

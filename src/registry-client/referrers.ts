@@ -72,7 +72,8 @@ async function askApi(
 ): Promise<readonly Descriptor[] | undefined> {
   const { repository, digest, access, artifactType } = request;
   const what = `cannot list the referrers of ${digest}`;
-  const query = artifactType === undefined ? "" : `?${new URLSearchParams({ artifactType })}`;
+  const query =
+    artifactType === undefined ? "" : `?${new URLSearchParams({ artifactType }).toString()}`;
   const common = {
     method: "GET",
     scopes: [repositoryScope(repository.path, "pull")],

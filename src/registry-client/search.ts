@@ -34,7 +34,7 @@ export async function search(
   const query = new URLSearchParams({ q: words, n: String(limit) });
   const what = `cannot search ${domain}`;
   return onEndpoint(parts, endpoint, access, true, async () => {
-    const url = new URL(`${endpoint.origin}/v1/search?${query}`);
+    const url = new URL(`${endpoint.origin}/v1/search?${query.toString()}`);
     const request = { method: "GET", scopes: [], access, what };
     const answer = await parts.session.sendTo(endpoint, url, request);
     if (answer.status === 404 || answer.status === 405) {

@@ -74,5 +74,9 @@ async function errorEntries(
 function clean(value: unknown): string {
   if (typeof value !== "string") return "";
   const text = value.slice(0, MESSAGE_CHARACTERS_MAX);
-  return hasControl(text) ? [...text].filter((one) => !hasControl(one)).join("") : text;
+  return hasControl(text)
+    ? Array.from(text)
+        .filter((one) => !hasControl(one))
+        .join("")
+    : text;
 }

@@ -7,7 +7,7 @@ export function tlsOptions(tls: TlsMaterial): AgentOptions {
   return {
     rejectUnauthorized: tls.verify,
     ...(tls.ca.length === 0 ? {} : { ca: [...getCACertificates("default"), ...tls.ca] }),
-    ...(tls.client ?? {}),
+    ...tls.client,
   };
 }
 

@@ -19,6 +19,11 @@ export interface BlobStore {
   create(options?: BlobCreateOptions): Promise<BlobWriter>;
   /** Reads all of `source` into a blob. Throws as BlobWriter does; `signal` aborts. */
   ingest(source: ByteStream, options?: BlobCreateOptions): Promise<BlobInfo>;
+  /**
+   * Goes on with a blob that a former try, or a former engine, has in part. One writer at a time for
+   * a digest: whoever calls sees to that.
+   */
+  resume(digest: Digest, options: BlobResumeOptions): Promise<ResumableWriter>;
   stat(digest: Digest): Promise<BlobInfo | undefined>;
   /** Throws not_found. `start` and `end` (exclusive) in bytes. */
   read(digest: Digest, range?: { start?: number; end?: number }): ByteStream;
@@ -50,6 +55,23 @@ export interface BlobWriter {
   commit(): Promise<BlobInfo>;
   /** Forgets everything. Idempotent, safe after commit. */
   abort(): Promise<void>;
+}
+
+export interface BlobResumeOptions extends Pick<BlobCreateOptions, "beforeVisible" | "signal"> {
+  readonly sizeBytes: number;
+}
+
+/** A writer whose bytes stay when it is left in the middle. */
+export interface ResumableWriter extends BlobWriter {
+  /** Bytes that are there already: what is written goes behind them. */
+  readonly startBytes: number;
+  /**
+   * All bytes from the first on, as they are written; ends with the last one. Unverified until
+   * `commit` has resolved. Throws cancelled when the writer is left or aborted.
+   */
+  follow(): ByteStream;
+  /** Leaves what is there for a later try. Idempotent, safe after commit. */
+  keep(): Promise<void>;
 }
 
 // --- layers ----------------------------------------------------------------------------------
@@ -121,6 +143,7 @@ export type TableName =
   | "execs"
   | "images" // by image id (the config's digest)
   | "references" // by normalised reference
+  | "leases" // by what needs them: digests that an interrupted pull goes on with
   | "layers" // by chain id
   | "addresses" // by network/address
   | "networks"

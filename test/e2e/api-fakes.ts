@@ -3,7 +3,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createEngineApi, type EngineServices, type SystemFacts } from "../../src/api/mod.ts";
+import {
+  createEngineApi,
+  type EngineServices,
+  type RegistryService,
+  type SystemFacts,
+} from "../../src/api/mod.ts";
 import { NaruError } from "../../src/base/mod.ts";
 import type { ContainerService } from "../../src/containers/mod.ts";
 import type { EventBus } from "../../src/events/mod.ts";
@@ -58,6 +63,7 @@ export interface Overrides {
   readonly events?: Partial<EventBus>;
   readonly networks?: Partial<NetworkService>;
   readonly volumes?: Partial<VolumeService>;
+  readonly registry?: Partial<RegistryService>;
   readonly logger?: Logger;
   readonly uploadIdleMs?: number;
 }
@@ -149,6 +155,7 @@ export async function fakeEngine(overrides: Overrides = {}): Promise<FakeEngine>
       "network",
     ),
     volumes: fake<VolumeService>({ ...overrides.volumes }, "volume"),
+    registry: fake<RegistryService>({ ...overrides.registry }, "registry"),
     facts: () => FACTS,
     logger: overrides.logger ?? silentLogger,
   };

@@ -12,6 +12,7 @@ import {
 } from "../../src/images/mod.ts";
 import { silentLogger } from "../../src/observe/mod.ts";
 import { encodeTarEntry, type TarEntryInput, tarPadding, tarTrailer } from "../../src/oci/mod.ts";
+import { createRegistryClient, type RegistryClient } from "../../src/registry-client/mod.ts";
 import type { ImageSummary, ProgressMessage } from "../../src/spec/mod.ts";
 import {
   createWorkQueue,
@@ -35,6 +36,23 @@ export let images: ImageService;
 export let events: EngineEvent[];
 export let users: Map<Digest, { containerId: string; running: boolean }[]>;
 
+/** Tests of images on disk ask no registry. */
+function offlineRegistry(): RegistryClient {
+  return createRegistryClient({
+    hosts: () => ({
+      mirrors: new Map(),
+      insecure: [],
+      certsDirs: [],
+      proxies: { httpProxy: "", httpsProxy: "", noProxy: "" },
+      offline: true,
+      attemptsMax: 1,
+    }),
+    clock: systemClock,
+    logger: silentLogger,
+    userAgent: "naru-test",
+  });
+}
+
 export async function openAll(path: string): Promise<void> {
   root = path;
   mkdirSync(root, { recursive: true });
@@ -57,6 +75,9 @@ export async function openAll(path: string): Promise<void> {
     users: { usersOf: (id) => users.get(id) ?? [] },
     clock: systemClock,
     logger: silentLogger,
+    registry: offlineRegistry(),
+    downloadsMax: 3,
+    uploadsMax: 5,
   });
   work.start();
 }

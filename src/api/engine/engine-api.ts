@@ -12,7 +12,6 @@ import {
 } from "./api-version.ts";
 import { ARCHIVE_ROUTES } from "./archive-routes.ts";
 import { ATTACH_ROUTES } from "./attach-routes.ts";
-import { AUTH_ROUTES } from "./auth-routes.ts";
 import { Call } from "./call.ts";
 import { CONTAINER_ROUTES } from "./container-routes.ts";
 import { DISK_USAGE_ROUTES } from "./disk-usage-routes.ts";
@@ -23,6 +22,7 @@ import { LOG_ROUTES } from "./log-routes.ts";
 import { NETWORK_ROUTES } from "./network-routes.ts";
 import { Query } from "./query.ts";
 import { RAW_STREAM, RawAnswer } from "./raw-answer.ts";
+import { REGISTRY_ROUTES } from "./registry-routes.ts";
 import { Router } from "./router.ts";
 import type { EngineApiOptions, EngineServices } from "./services.ts";
 import { STATS_ROUTES } from "./stats-routes.ts";
@@ -41,7 +41,7 @@ export function engineOperations(): readonly string[] {
 
 const ROUTES = [
   ...SYSTEM_ROUTES,
-  ...AUTH_ROUTES,
+  ...REGISTRY_ROUTES,
   ...CONTAINER_ROUTES,
   ...LOG_ROUTES,
   ...STATS_ROUTES,

@@ -4,6 +4,7 @@ import { JsonStreamWriter, streamBody } from "../../transport/mod.ts";
 import type { Call } from "./call.ts";
 import { streamErrorText } from "./errors.ts";
 import { type EngineContext, type EngineRoute, type PlainHandler, plain } from "./handler.ts";
+import { credentialsOf } from "./registry-routes.ts";
 import { shapeFor } from "./shape.ts";
 
 const LIST_FILTERS: ReadonlySet<string> = new Set([
@@ -67,11 +68,16 @@ const create: PlainHandler = async (call, context) => {
   const { query } = call;
   const from = query.text("fromImage");
   if (from !== "") {
-    const name = query.text("tag") === "" ? from : `${from}:${query.text("tag")}`;
-    throw new NaruError(
-      "unsupported",
-      `cannot pull ${name.slice(0, 300)}: pulling images is not supported by this version of naru; load or import the image from a file instead`,
-    );
+    const pulled = context.images.pull({
+      name: from,
+      tag: query.text("tag"),
+      allTags: query.text("tag") === "" && !namesOne(from),
+      platform: query.text("platform"),
+      credentials: credentialsOf(call),
+      signal: call.signal,
+    });
+    await progress(call, context, pulled);
+    return;
   }
   const source = query.text("fromSrc");
   if (source === "")
@@ -92,6 +98,22 @@ const create: PlainHandler = async (call, context) => {
     signal: call.signal,
   });
   await progress(call, context, imported);
+};
+
+/** Has the name a tag or a digest? Without either, and without `tag`, all tags are meant. */
+function namesOne(name: string): boolean {
+  return name.includes("@") || name.lastIndexOf(":") > name.lastIndexOf("/");
+}
+
+const push: PlainHandler = async (call, context) => {
+  refuse(call, "platform");
+  const pushed = context.images.push({
+    name: call.param,
+    tag: call.query.text("tag"),
+    credentials: credentialsOf(call),
+    signal: call.signal,
+  });
+  await progress(call, context, pushed);
 };
 
 /** Sends messages as they come. What fails before the first is a real status, later an error line. */
@@ -168,6 +190,7 @@ export const IMAGE_ROUTES: readonly EngineRoute[] = [
   plain("POST /images/prune", prune, { since: 1025 }),
   plain("GET /images/{name}/json", inspect),
   plain("GET /images/{name}/history", history),
+  plain("POST /images/{name}/push", push),
   plain("POST /images/{name}/tag", tag),
   plain("DELETE /images/{name}", remove),
 ];

@@ -8,17 +8,22 @@ import {
   KeyedQueue,
   NaruError,
   parseDigest,
+  SECOND_MS,
+  systemClock,
 } from "../../base/mod.ts";
 import type {
   BlobCreateOptions,
   BlobInfo,
+  BlobResumeOptions,
   BlobStore,
   BlobWriter,
   ByteStream,
+  ResumableWriter,
 } from "../contract.ts";
 import { diskError } from "../disk-error.ts";
 import { FileStream } from "../file-stream.ts";
 import { FileBlobWriter } from "./blob-writer.ts";
+import { openResumable } from "./resumable-writer.ts";
 
 /**
  * Opens the blobs under `root`, which becomes an OCI image layout (image-layout.md). Sweeps what
@@ -27,11 +32,25 @@ import { FileBlobWriter } from "./blob-writer.ts";
 export async function openBlobStore(root: string): Promise<BlobStore> {
   const folder = join(root, "blobs", "sha256");
   const ingest = join(root, "ingest");
+  const partial = join(root, "partial");
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await rm(ingest, { recursive: true, force: true });
   await mkdir(ingest, { mode: 0o700 });
+  await mkdir(partial, { recursive: true, mode: 0o700 });
+  await sweepPartial(partial);
   await writeLayoutFile(root);
-  return new FileBlobStore(folder, ingest);
+  return new FileBlobStore({ folder, ingest, partial });
+}
+
+/** Whoever has not gone on with a download for so long does not come back to it. */
+const PARTIAL_AGE_MAX_MS = 7 * 24 * 3600 * SECOND_MS;
+
+async function sweepPartial(partial: string): Promise<void> {
+  for (const name of await readdir(partial)) {
+    const path = join(partial, name);
+    const { mtimeMs } = await stat(path);
+    if (systemClock.nowMs() - mtimeMs > PARTIAL_AGE_MAX_MS) await rm(path, { force: true });
+  }
 }
 
 async function writeLayoutFile(root: string): Promise<void> {
@@ -48,11 +67,13 @@ class FileBlobStore implements BlobStore {
   readonly #ingest: string;
   /** Appearing and disappearing of one blob never overlap. */
   readonly #changes: KeyedQueue<Digest> = new KeyedQueue();
+  readonly #partial: string;
   #serial = 0;
 
-  constructor(folder: string, ingest: string) {
-    this.#folder = folder;
-    this.#ingest = ingest;
+  constructor(places: { folder: string; ingest: string; partial: string }) {
+    this.#folder = places.folder;
+    this.#ingest = places.ingest;
+    this.#partial = places.partial;
   }
 
   async create(options: BlobCreateOptions = {}): Promise<BlobWriter> {
@@ -76,6 +97,16 @@ class FileBlobStore implements BlobStore {
       return await writer.commit();
     } finally {
       await writer.abort();
+    }
+  }
+
+  async resume(digest: Digest, options: BlobResumeOptions): Promise<ResumableWriter> {
+    options.signal?.throwIfAborted();
+    const path = join(this.#partial, digestHex(digest));
+    try {
+      return await openResumable(path, digest, options, () => this.#publish(path, digest, options));
+    } catch (error) {
+      throw diskError(error, "writing a blob");
     }
   }
 

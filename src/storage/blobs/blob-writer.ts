@@ -8,14 +8,21 @@ import { diskError } from "../disk-error.ts";
 // (33 us for 64 KiB with SHA instructions); moving the bytes elsewhere would cost about as much.
 const BUFFER_BYTES = MiB;
 
+/** What of a blob is in its file already. */
+export interface WrittenBytes {
+  readonly hash: Hash;
+  readonly sizeBytes: number;
+}
+
 /** One blob being written to a temporary file. */
 export class FileBlobWriter implements BlobWriter {
   readonly #path: string;
   readonly #file: FileHandle;
   readonly #options: BlobCreateOptions;
   readonly #publish: (digest: Digest) => Promise<void>;
-  readonly #hash: Hash = createHash("sha256");
-  #sizeBytes = 0;
+  readonly #hash: Hash;
+  #sizeBytes: number;
+  #writtenBytes: number;
   #filling: Uint8Array | undefined;
   #filledBytes = 0;
   #spare: Uint8Array | undefined;
@@ -27,11 +34,20 @@ export class FileBlobWriter implements BlobWriter {
     file: FileHandle,
     options: BlobCreateOptions,
     publish: (digest: Digest) => Promise<void>,
+    before: WrittenBytes = { hash: createHash("sha256"), sizeBytes: 0 },
   ) {
+    this.#hash = before.hash;
+    this.#sizeBytes = before.sizeBytes;
+    this.#writtenBytes = before.sizeBytes;
     this.#path = path;
     this.#file = file;
     this.#options = options;
     this.#publish = publish;
+  }
+
+  /** Bytes that a reader of the file finds. */
+  get writtenBytes(): number {
+    return this.#writtenBytes;
   }
 
   async write(chunk: Uint8Array): Promise<void> {
@@ -77,6 +93,7 @@ export class FileBlobWriter implements BlobWriter {
       while (rest.byteLength > 0) {
         const { bytesWritten } = await this.#file.write(rest);
         rest = rest.subarray(bytesWritten);
+        this.#writtenBytes += bytesWritten;
       }
     } catch (error) {
       throw diskError(error, "writing a blob");
@@ -119,6 +136,25 @@ export class FileBlobWriter implements BlobWriter {
       const message = `blob has digest ${digest} instead of ${expectDigest}`;
       throw new NaruError("invalid_argument", message, { digest, expectDigest });
     }
+  }
+
+  /** Gives all bytes to the file. */
+  async flush(): Promise<void> {
+    await this.#flush();
+    await this.#flushing;
+  }
+
+  /** Leaves the file, with all that was written on disk. Idempotent, safe after commit. */
+  async leave(): Promise<void> {
+    if (this.#state !== "open") return;
+    this.#state = "done";
+    try {
+      await this.flush();
+      await this.#file.sync();
+    } catch {
+      // What is there is checked before it is used.
+    }
+    await this.#file.close().catch(() => undefined);
   }
 
   async abort(): Promise<void> {

@@ -9,6 +9,7 @@ export const TABLES: readonly TableName[] = [
   "execs",
   "images",
   "references",
+  "leases",
   "layers",
   "addresses",
   "networks",
@@ -17,18 +18,24 @@ export const TABLES: readonly TableName[] = [
   "work",
 ];
 
+/** Those of version 1. */
+const FIRST_TABLES: readonly TableName[] = TABLES.filter((table) => table !== "leases");
+
+function createTable(database: Database, table: TableName): void {
+  database.run(
+    `CREATE TABLE "${table}" (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT`,
+  );
+}
+
 /**
  * Each step leads from the version that is its index to the next one, inside one transaction. Steps
  * are only ever added: an old database walks through all that follow its version.
  */
 const MIGRATIONS: readonly ((database: Database) => void)[] = [
   (database) => {
-    for (const table of TABLES) {
-      database.run(
-        `CREATE TABLE "${table}" (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT`,
-      );
-    }
+    for (const table of FIRST_TABLES) createTable(database, table);
   },
+  (database) => createTable(database, "leases"),
 ];
 
 /** The version that this engine writes (SQLite's `user_version`). */

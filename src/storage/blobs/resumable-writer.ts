@@ -1,0 +1,124 @@
+import { createHash } from "node:crypto";
+import { type FileHandle, open } from "node:fs/promises";
+import { type Digest, KiB, NaruError } from "../../base/mod.ts";
+import type { BlobInfo, BlobResumeOptions, ByteStream, ResumableWriter } from "../contract.ts";
+import { FileStream } from "../file-stream.ts";
+import { FileBlobWriter } from "./blob-writer.ts";
+
+const READ_BYTES = 256 * KiB; // as FileStream
+
+/**
+ * Opens the partial blob at `path`, which is read once to know its hash. What a crash left behind a
+ * written byte may be anything: it is found out by the digest, at the end.
+ */
+export async function openResumable(
+  path: string,
+  digest: Digest,
+  options: BlobResumeOptions,
+  publish: (digest: Digest) => Promise<void>,
+): Promise<ResumableWriter> {
+  const file = await open(path, "a+", 0o600);
+  try {
+    const { size } = await file.stat();
+    // More than there may be is of no use; the same digest has one size.
+    if (size > options.sizeBytes) await file.truncate(0);
+    const startBytes = size > options.sizeBytes ? 0 : size;
+    const hash = createHash("sha256");
+    if (startBytes > 0) for await (const chunk of new FileStream(path)) hash.update(chunk);
+    const { sizeBytes, signal, beforeVisible } = options;
+    const writer = new FileBlobWriter(
+      path,
+      file,
+      {
+        expectDigest: digest,
+        expectSizeBytes: sizeBytes,
+        ...(signal && { signal }),
+        ...(beforeVisible && { beforeVisible }),
+      },
+      publish,
+      { hash, sizeBytes: startBytes },
+    );
+    return new FollowedWriter(path, writer, startBytes, sizeBytes);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+class FollowedWriter implements ResumableWriter {
+  readonly startBytes: number;
+  readonly #path: string;
+  readonly #writer: FileBlobWriter;
+  readonly #sizeBytes: number;
+  readonly #waiting: Set<() => void> = new Set();
+  #left = false;
+
+  constructor(path: string, writer: FileBlobWriter, startBytes: number, sizeBytes: number) {
+    this.#path = path;
+    this.#writer = writer;
+    this.startBytes = startBytes;
+    this.#sizeBytes = sizeBytes;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    await this.#writer.write(chunk);
+    this.#wake();
+  }
+
+  async commit(): Promise<BlobInfo> {
+    try {
+      await this.#writer.flush();
+      this.#wake();
+      return await this.#writer.commit();
+    } catch (error) {
+      this.#leave();
+      throw error;
+    }
+  }
+
+  async abort(): Promise<void> {
+    await this.#writer.abort();
+    this.#leave();
+  }
+
+  async keep(): Promise<void> {
+    await this.#writer.leave();
+    this.#leave();
+  }
+
+  #leave(): void {
+    this.#left = true;
+    this.#wake();
+  }
+
+  #wake(): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const resolve of waiting) resolve();
+  }
+
+  /** The file is opened at once: after the commit it has another name. */
+  follow(): ByteStream {
+    const opened = open(this.#path, "r");
+    opened.catch(() => undefined); // reported by the reader
+    return this.#follow(opened);
+  }
+
+  async *#follow(opened: Promise<FileHandle>): AsyncGenerator<Uint8Array, void, undefined> {
+    await using file = await opened;
+    let offset = 0;
+    while (offset < this.#sizeBytes) {
+      const available = this.#writer.writtenBytes - offset;
+      if (available <= 0) {
+        if (this.#left) throw new NaruError("cancelled", "the download was left in the middle");
+        await new Promise<void>((resolve) => this.#waiting.add(resolve));
+        continue;
+      }
+      const wanted = Math.min(READ_BYTES, available);
+      const buffer = Buffer.allocUnsafeSlow(wanted);
+      const { bytesRead } = await file.read(buffer, 0, wanted, offset);
+      offset += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  }
+}
