@@ -184,6 +184,13 @@ const SHAPES: readonly Intended[] = [
     naru: /^""$/,
   },
   {
+    why: NEWER_ENGINE,
+    case: /^volumes$/,
+    step: /nonsense/,
+    path: /^json\.message$/,
+    naru: /^"invalid filter 'nonsense'"$/,
+  },
+  {
     why: "a list shows where a volume is, as an inspect does",
     case: /^inspect-mounts$/,
     step: /^GET \/containers\/json/,

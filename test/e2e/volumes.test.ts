@@ -7,6 +7,7 @@ import type Dockerode from "dockerode";
 import { privileged } from "../harness/cli.ts";
 import { startEngine, type TestEngine } from "../harness/engine.ts";
 import { naruCommand } from "../harness/program.ts";
+import { VolumePlugin } from "../harness/volume-plugin.ts";
 import { connect, execIn, idle, loadBusybox, refused, run } from "./dockerode-client.ts";
 
 const TEST_TIMEOUT_MS = 20_000;
@@ -77,6 +78,7 @@ describe.skipIf(!privileged())("volumes", () => {
   its("take what the image has, with owners, links and attributes", copyUp);
   its("tell of themselves: events, df, who uses them", telling);
   its("give to cp of a stopped container what a start would", copies);
+  its("of a plugin are made, mounted, shown and removed by it", plugged);
   its("cluster volumes are refused by name", cluster);
   for (const name of ["docker", "naru"]) its(`${name} volume`, () => commandLine(name));
 });
@@ -256,6 +258,44 @@ async function copies(): Promise<void> {
   await new Promise((resolve) => archive.once("end", resolve));
   for (let waited = 0; mounted(dataOf("copied")) && waited < 100; waited += 1) await Bun.sleep(20);
   expect(mounted(dataOf("copied"))).toBe(false);
+}
+
+async function plugged(): Promise<void> {
+  const name = `naru-test-${engine.id}`;
+  const plugin = await VolumePlugin.start(`/run/docker/plugins/${name}.sock`);
+  try {
+    const HostConfig = { Binds: ["far:/v"], VolumeDriver: name };
+    const container = await idle(docker, { HostConfig });
+    await execIn(docker, container, "echo there > /v/file");
+    expect(readFileSync(join(plugin.root, "far", "file"), "utf8")).toBe("there\n");
+    expect((await container.inspect()).Mounts[0]).toMatchObject({
+      ...{ Driver: name, Name: "far", Source: join(plugin.root, "far") },
+    });
+    expect([...(plugin.mounts.get("far") ?? [])]).toEqual([container.id]);
+    await engine.kill9();
+    await engine.start();
+    await container.remove({ force: true });
+    expect([...(plugin.mounts.get("far") ?? [])]).toEqual([]);
+    expect(await docker.getVolume("far").inspect()).toMatchObject({
+      ...{ Driver: name, Scope: "global", Status: { colour: "blue" } },
+    });
+    plugin.mounts.set("elsewhere", new Set());
+    const filters = { driver: [name] };
+    const listed = (await docker.listVolumes({ filters })).Volumes.map(({ Name }) => Name);
+    expect(listed).toEqual(["elsewhere", "far"]);
+    expect((await docker.getVolume("elsewhere").inspect()).Driver).toBe(name);
+    const { VolumesDeleted } = await docker.pruneVolumes({ filters: { all: ["1"] } });
+    expect(VolumesDeleted).toEqual([]); // a plugin's volumes are not ours to prune
+    plugin.misbehave = (method) =>
+      method === "VolumeDriver.Remove" ? { Err: "not now" } : undefined;
+    expect((await refused(docker.getVolume("far").remove())).text).toContain("not now");
+    plugin.misbehave = undefined;
+    await docker.getVolume("far").remove();
+    expect(plugin.mounts.has("far")).toBe(false);
+  } finally {
+    await plugin.close();
+    rmSync(`/run/docker/plugins/${name}.sock`, { force: true });
+  }
 }
 
 async function cluster(): Promise<void> {

@@ -230,6 +230,7 @@ const BUILT: ReadonlySet<string> = new Set([
   "stats",
   "top",
   "update",
+  "volumes",
 ]);
 
 export const LATER_CASES: readonly Case[] = CASES.map((what) =>
