@@ -1,5 +1,6 @@
 export * from "./assert.ts";
 export * from "./clock.ts";
+export * from "./crash-point.ts";
 export * from "./digest.ts";
 export * from "./duration.ts";
 export * from "./errors.ts";

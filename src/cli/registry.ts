@@ -12,6 +12,8 @@ const registry = (): Promise<typeof import("./commands/image-registry.ts")> =>
 const system = (): Promise<typeof import("./commands/system.ts")> => import("./commands/system.ts");
 const resources = (): Promise<typeof import("./commands/network.ts")> =>
   import("./commands/network.ts");
+const backup = (): Promise<typeof import("./commands/volume-backup.ts")> =>
+  import("./commands/volume-backup.ts");
 const volume = (): Promise<typeof import("./commands/volume.ts")> => import("./commands/volume.ts");
 
 function entry(summary: string, load: CommandEntry["load"]): CommandEntry {
@@ -193,6 +195,23 @@ export const GROUPS: CommandTables["groups"] = {
       ),
       rm: entry("Remove one or more volumes", async () => (await volume()).volumeRemoveCommand),
       remove: entry("Remove one or more volumes", async () => (await volume()).volumeRemoveCommand),
+      snapshot: entry(
+        "Copy what a volume holds now",
+        async () => (await backup()).volumeSnapshotCommand,
+      ),
+      snapshots: entry("List snapshots", async () => (await backup()).volumeSnapshotsCommand),
+      restore: entry(
+        "Give a volume the content of one of its snapshots",
+        async () => (await backup()).volumeRestoreCommand,
+      ),
+      export: entry(
+        "Export what a volume holds as a tar archive",
+        async () => (await backup()).volumeExportCommand,
+      ),
+      import: entry(
+        "Fill a volume from a tar archive",
+        async () => (await backup()).volumeImportCommand,
+      ),
       update: entry(
         "Update a volume (cluster volumes only)",
         async () => (await volume()).volumeUpdateCommand,

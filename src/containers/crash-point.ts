@@ -1,3 +1,5 @@
+import { crashHere } from "../base/mod.ts";
+
 /**
  * Places where a test may kill the engine, named `operation.place`. The fault test reads this list,
  * so a point that is not here does not compile and one that is not reached fails that test.
@@ -43,14 +45,7 @@ const POINTS: Readonly<Record<CrashPoint, true>> = {
 
 export const CRASH_POINTS: readonly CrashPoint[] = Object.keys(POINTS) as CrashPoint[];
 
-/** Tests set `NARU_CRASH_AT=name` or `name:count` (the count-th time). Read once: the run path is hot. */
-const wanted: string | undefined = process.env["NARU_CRASH_AT"];
-let left = Number(wanted?.split(":")[1] ?? "1");
-const wantedPoint: string | undefined = wanted?.split(":")[0];
-
 /** Kills this process at once, as kill -9 would, when the environment names this point. */
 export function crashPoint(name: CrashPoint): void {
-  if (wantedPoint !== name) return;
-  left -= 1;
-  if (left <= 0) process.kill(process.pid, "SIGKILL");
+  crashHere(name);
 }

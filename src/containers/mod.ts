@@ -5,3 +5,4 @@ export { LOG_DRIVERS } from "./log-config.ts";
 export type { ContainerRecord } from "./record.ts";
 export { createContainerService } from "./service.ts";
 export type { TerminalDriver } from "./terminals.ts";
+export { packTree, unpackTree } from "./tree-archive.ts";

@@ -3,7 +3,12 @@ import { join } from "node:path";
 import { createEngineApi, type RegistryService } from "../api/mod.ts";
 import { type Clock, NaruError, systemClock } from "../base/mod.ts";
 import type { DaemonConfig } from "../config/mod.ts";
-import { type ContainerService, createContainerService } from "../containers/mod.ts";
+import {
+  type ContainerService,
+  createContainerService,
+  packTree,
+  unpackTree,
+} from "../containers/mod.ts";
 import { createEventBus, createTableJournal, type EventBus } from "../events/mod.ts";
 import { createImageService, type ImageService } from "../images/mod.ts";
 import { detectCgroups } from "../linux/mod.ts";
@@ -179,6 +184,8 @@ async function openContainers(
   closers.defer(() => monitor.close());
   const volumes = createVolumeService({
     ...{ metadata, work, events, clock, logger, dir: join(config.dataRoot, "volumes") },
+    snapshotsDir: join(config.dataRoot, "volume-snapshots"),
+    archives: { pack: packTree, unpack: unpackTree },
     users: {
       usersOf: (name) => late.containers?.usersOfVolume(name) ?? [],
       whilePaused: (name, task) => late.containers?.whileVolumePaused(name, task) ?? task(),

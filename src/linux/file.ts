@@ -18,6 +18,8 @@ export const S_IFIFO: number = 0o010000;
 
 /** A flag of renameat2. */
 export const RENAME_NOREPLACE: number = 1;
+/** Another: the two names change places. */
+export const RENAME_EXCHANGE: number = 2;
 
 const AT_EMPTY_PATH = 0x1000;
 

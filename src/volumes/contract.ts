@@ -1,4 +1,9 @@
-import type { VolumeBody, VolumePruneReport, VolumeWithUsage } from "../spec/mod.ts";
+import type {
+  VolumeBody,
+  VolumePruneReport,
+  VolumeSnapshot,
+  VolumeWithUsage,
+} from "../spec/mod.ts";
 import type { Change } from "../storage/mod.ts";
 
 /** One row of the table `volumes`. */
@@ -138,4 +143,66 @@ export interface VolumeService {
   prune(filters: VolumeFilters, options: { readonly named: boolean }): Promise<VolumePruneReport>;
   /** Every volume with its size, which is reckoned by reading it. */
   usage(): Promise<VolumeWithUsage[]>;
+
+  /**
+   * Runs `task` while nobody uses the volume, which is mounted for it. Throws not_found, conflict
+   * naming the running containers.
+   */
+  exclusively<T>(name: string, task: (place: VolumePlace) => Promise<T>): Promise<T>;
+  readonly backups: VolumeBackups;
+}
+
+export interface VolumePlace {
+  readonly volume: Volume;
+  readonly path: string;
+  /** The volume is a directory of the data root, which another one can take the place of. */
+  readonly isDirectory: boolean;
+  /** Makes an empty directory with the limits of the volume. */
+  makeBeside(path: string): Promise<void>;
+}
+
+/** A stream that holds something until it is read to its end or `close` is called. */
+export interface VolumeStream {
+  readonly stream: AsyncIterable<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** Archives of directories; the containers' files room has the threads for it. */
+export interface VolumeArchives {
+  /** A tar of all that is in `path`, with the owner and mode of `path` itself. */
+  pack(path: string): Promise<VolumeStream>;
+  /** Unpacks a tar (plain, gzip or zstd) that trusts nothing. Throws invalid_argument naming the entry. */
+  unpack(path: string, body: AsyncIterable<Uint8Array>): Promise<void>;
+}
+
+/** Copies of volumes, beside them on the data root and as streams. */
+export interface VolumeBackups {
+  /**
+   * Copies what the volume holds now, sharing blocks where the file system can. With `pause`, the
+   * containers that run on it stand still meanwhile. "" names it after the time. Durable and whole
+   * when it resolves; a crash before leaves nothing. Throws not_found, conflict (the name is taken).
+   */
+  snapshot(
+    volume: string,
+    options: { readonly name: string; readonly pause: boolean },
+  ): Promise<VolumeSnapshot>;
+  /** Of one volume, or of all with "": the newest first. They outlive their volume. */
+  list(volume: string): Promise<VolumeSnapshot[]>;
+  removeSnapshot(volume: string, name: string): Promise<void>;
+  /**
+   * The volume holds again what the snapshot has; one that is gone is made anew. All or nothing for
+   * volumes of the data root. Throws not_found, conflict while containers run on it.
+   */
+  restore(volume: string, name: string): Promise<void>;
+  /** A tar of the volume as it is, or of a snapshot. Throws not_found. */
+  export(volume: string, options: { readonly snapshot: string }): Promise<VolumeStream>;
+  /**
+   * Fills a volume from a tar; one that is not there is made. All or nothing for volumes of the data
+   * root. Throws conflict when it holds something and `replace` is false, or containers run on it.
+   */
+  import(
+    volume: string,
+    body: AsyncIterable<Uint8Array>,
+    options: { readonly replace: boolean },
+  ): Promise<void>;
 }

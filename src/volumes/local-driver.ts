@@ -18,6 +18,10 @@ const IMAGE = "image.raw";
 export interface LocalDriver extends VolumeDriver {
   /** Makes the directory. Idempotent. */
   materialise(name: string): Promise<string>;
+  /** Is it a directory of the data root, and not something mounted? */
+  isDirectory(volume: Volume): boolean;
+  /** Makes another directory with the limits of the volume. */
+  makeBeside(volume: Volume, path: string): Promise<void>;
   /** Undoes a `create` whose row was not committed. */
   undoCreate(volume: Volume): Promise<void>;
   /** The row is committed. */
@@ -50,6 +54,10 @@ export function createLocalDriver(dir: string): LocalDriver {
       await makeImage(imageOf(name), plan);
     },
     remove: () => Promise.resolve(),
+    isDirectory: ({ options = {} }) => planLocal(options).kind === "directory",
+    makeBeside: async (_volume, path) => {
+      await mkdir(path, { mode: 0o755 });
+    },
     async undoCreate({ name, options = {} }) {
       if (planLocal(options).kind === "image") {
         await rm(join(dir, name), { recursive: true, force: true });

@@ -5,6 +5,7 @@ import { NaruError, newId, shortId } from "../base/mod.ts";
 import { listMounts, mountsBelow, umount } from "../linux/mod.ts";
 import type { Change, Metadata, WorkItem, WorkQueue } from "../storage/mod.ts";
 import type { Volume, VolumeRemoval } from "./contract.ts";
+import { crashPoint } from "./crash-point.ts";
 import { LOCAL_DRIVER } from "./local-driver.ts";
 
 /** Deleting what removed volumes held; after the answer. */
@@ -51,6 +52,7 @@ export function planTrash({ work, dir }: Options, volumes: readonly Volume[]): V
     done: () => {
       for (const { item, payload } of items) {
         moveAway(dir, payload);
+        crashPoint("volume-remove.after-move");
         work.submit(item);
       }
     },

@@ -9,6 +9,7 @@ import type { Volume } from "./contract.ts";
 import { LOCAL_DRIVER, UNRECORDED } from "./local-driver.ts";
 import { isLocalName } from "./name.ts";
 import { finishMoves } from "./trash.ts";
+import { EXCHANGED } from "./volume-backups.ts";
 
 interface Options {
   readonly metadata: Metadata;
@@ -16,10 +17,24 @@ interface Options {
   readonly dir: string;
 }
 
-/** Where it is written that the image's files are being copied into a volume. */
-export function copyMark(dir: string, volume: Volume): string {
-  if (volume.driver === LOCAL_DRIVER) return join(dir, volume.name, "copying");
-  return join(dir, `.copying-${Buffer.from(volume.name).toString("hex")}`);
+/**
+ * Where something is written down about a volume's content, beside it: `copying` the image's files
+ * into it is under way, or it holds an `unfinished` part of a backup.
+ */
+export function markOf(dir: string, volume: Volume, what: "copying" | "unfinished"): string {
+  if (volume.driver === LOCAL_DRIVER) return join(dir, volume.name, what);
+  return join(dir, `.${what}-${Buffer.from(volume.name).toString("hex")}`);
+}
+
+/** Directories that were to take the place of a volume's data, or had been in it. */
+export async function sweepExchanged(dir: string, volumes: Iterable<Volume>): Promise<void> {
+  for (const { name, driver } of volumes) {
+    if (driver !== LOCAL_DRIVER) continue;
+    const found = await readdir(join(dir, name)).catch(() => []);
+    for (const one of found.filter((entry) => entry.startsWith(EXCHANGED))) {
+      await rm(join(dir, name, one), { recursive: true, force: true });
+    }
+  }
 }
 
 /** Volumes that were mounted for containers which do not run any more. */

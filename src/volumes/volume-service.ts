@@ -1,5 +1,6 @@
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { type Clock, KeyedQueue, NaruError, newId } from "../base/mod.ts";
+import { type Clock, KeyedQueue, NaruError, newId, shortId } from "../base/mod.ts";
 import type { EventBus } from "../events/mod.ts";
 import type { Logger } from "../observe/mod.ts";
 import type { VolumeBody } from "../spec/mod.ts";
@@ -8,19 +9,23 @@ import type {
   PluginVolumeDrivers,
   PreparedVolume,
   Volume,
+  VolumeArchives,
   VolumeDriver,
   VolumeRequest,
   VolumeService,
   VolumeUsers,
 } from "./contract.ts";
 import { copyUp } from "./copy-up.ts";
+import { crashPoint } from "./crash-point.ts";
 import { compileListFilters, compilePruneFilters } from "./list-filter.ts";
 import { createLocalDriver, LOCAL_DRIVER, type LocalDriver } from "./local-driver.ts";
 import { noSuchVolume, shownName } from "./name.ts";
 import { askPlugins } from "./plugin-driver.ts";
+import { SnapshotStore } from "./snapshot-store.ts";
 import { handleTrash, planTrash } from "./trash.ts";
 import { pluginBody, volumeBody } from "./view.ts";
-import { adoptStrays, copyMark, unmountUnheld } from "./volume-recovery.ts";
+import { createVolumeBackups } from "./volume-backups.ts";
+import { adoptStrays, markOf, sweepExchanged, unmountUnheld } from "./volume-recovery.ts";
 
 export interface VolumeServiceOptions {
   readonly metadata: Metadata;
@@ -30,7 +35,10 @@ export interface VolumeServiceOptions {
   readonly logger: Logger;
   /** `volumes/` under the data root. */
   readonly dir: string;
+  /** Where snapshots are kept; made when there is the first. */
+  readonly snapshotsDir: string;
   readonly users: VolumeUsers;
+  readonly archives: VolumeArchives;
   readonly plugins: PluginVolumeDrivers;
 }
 
@@ -50,6 +58,8 @@ class Volumes implements VolumeService {
   readonly #held: Map<string, Map<string, string>> = new Map();
   /** One at a time for each volume: mounting, copying, removing. */
   readonly #queue: KeyedQueue<string> = new KeyedQueue();
+  readonly #snapshots: SnapshotStore;
+  readonly backups: VolumeService["backups"];
 
   constructor(options: VolumeServiceOptions) {
     this.#options = options;
@@ -57,6 +67,13 @@ class Volumes implements VolumeService {
     for (const [name, row] of options.metadata.rows("volumes")) {
       this.#volumes.set(name, row as Volume);
     }
+    this.#snapshots = new SnapshotStore(options.snapshotsDir);
+    this.backups = createVolumeBackups({
+      volumes: this,
+      ...options,
+      store: this.#snapshots,
+      markOf: (name) => markOf(options.dir, this.#must(name), "unfinished"),
+    });
   }
 
   get: VolumeService["get"] = (name) => this.#volumes.get(name);
@@ -158,9 +175,11 @@ class Volumes implements VolumeService {
       const volume = this.#must(name);
       const driver = await this.#driverOf(volume);
       const users = this.#held.get(name) ?? new Map<string, string>();
+      this.#checkWhole(volume);
       const path = await driver.mount(volume, { user, first: users.size === 0 });
       users.set(user, path);
       this.#held.set(name, users);
+      crashPoint("volume-mount.after-mount");
       return path;
     });
   };
@@ -174,6 +193,7 @@ class Volumes implements VolumeService {
       if (last) this.#held.delete(name);
       const volume = this.#volumes.get(name);
       if (volume === undefined) return;
+      crashPoint("volume-unmount.before-unmount");
       await (await this.#driverOf(volume)).unmount(volume, { user, last });
     });
   };
@@ -185,11 +205,51 @@ class Volumes implements VolumeService {
     this.#held.set(name, users);
   };
 
+  /** A volume that is no directory may have been left half full by a backup that was cut off. */
+  #checkWhole(volume: Volume): void {
+    if (this.#isDirectory(volume)) return;
+    if (!existsSync(markOf(this.#options.dir, volume, "unfinished"))) return;
+    throw new NaruError(
+      "conflict",
+      `volume ${volume.name} holds a part of a restore or an import that was cut off: do it again`,
+    );
+  }
+
+  #isDirectory(volume: Volume): boolean {
+    return volume.driver === LOCAL_DRIVER && this.#local.isDirectory(volume);
+  }
+
+  exclusively: VolumeService["exclusively"] = (name, task) =>
+    this.#queue.run(name, async () => {
+      const volume = this.#must(name);
+      const running = this.#options.users.usersOf(name).filter((user) => user.running);
+      const holders = running.map(({ containerId }) => containerId);
+      if (holders.length > 0 || this.#held.has(name)) {
+        const who = holders.length > 0 ? ` by running containers - [${holders.join(", ")}]` : "";
+        throw new NaruError("conflict", `volume ${name} is in use${who}`, { volume: name });
+      }
+      const driver = await this.#driverOf(volume);
+      const user = `backup-${shortId(newId())}`;
+      const path = await driver.mount(volume, { user, first: true });
+      try {
+        return await task({
+          ...{ volume, path, isDirectory: this.#isDirectory(volume) },
+          makeBeside: (beside) => this.#local.makeBeside(volume, beside),
+        });
+      } finally {
+        await driver.unmount(volume, { user, last: true });
+      }
+    });
+
   copyUp: VolumeService["copyUp"] = (name, sourceDir) => {
     const targetDir = this.pathOf(name);
     if (targetDir === "") return Promise.reject(noSuchVolume(name));
     return this.#queue.run(name, () =>
-      copyUp({ sourceDir, targetDir, mark: copyMark(this.#options.dir, this.#must(name)) }),
+      copyUp({
+        sourceDir,
+        targetDir,
+        mark: markOf(this.#options.dir, this.#must(name), "copying"),
+      }),
     );
   };
 
@@ -209,6 +269,10 @@ class Volumes implements VolumeService {
   recover: VolumeService["recover"] = async () => {
     await mkdir(this.#options.dir, { recursive: true, mode: 0o701 });
     unmountUnheld(this.#options, new Set(this.#held.keys()));
+    await Promise.all([
+      this.#snapshots.sweep(),
+      sweepExchanged(this.#options.dir, this.#volumes.values()),
+    ]);
     for (const volume of await adoptStrays(this.#options, this.#volumes)) {
       this.#volumes.set(volume.name, volume);
     }
@@ -222,11 +286,13 @@ class Volumes implements VolumeService {
     try {
       // People look into it at once. Before the row: a crash leaves a volume that nobody was told of.
       if (volume.driver === LOCAL_DRIVER) await this.#local.materialise(volume.name);
+      crashPoint("volume-create.before-commit");
       if (change !== undefined) await this.#options.metadata.commit([change]);
     } catch (error) {
       this.abandon([prepared]);
       throw error;
     }
+    crashPoint("volume-create.after-commit");
     this.adopt([prepared]);
     return this.inspect(volume.name);
   };
@@ -300,7 +366,9 @@ class Volumes implements VolumeService {
 
   async #removeNow(volume: Volume): Promise<void> {
     const removal = this.planRemoval([volume.name]);
+    crashPoint("volume-remove.before-commit");
     await this.#options.metadata.commit(removal.changes);
+    crashPoint("volume-remove.after-commit");
     removal.done();
   }
 

@@ -1,4 +1,5 @@
 import { NaruError, systemClock } from "../../src/base/mod.ts";
+import { packTree, unpackTree } from "../../src/containers/mod.ts";
 import type { EventBus } from "../../src/events/mod.ts";
 import { type Logger, silentLogger } from "../../src/observe/mod.ts";
 import type { Metadata, WorkQueue } from "../../src/storage/mod.ts";
@@ -35,6 +36,8 @@ export function testVolumes(
 ): VolumeService {
   return createVolumeService({
     clock: systemClock,
+    snapshotsDir: `${options.dir}-snapshots`,
+    archives: { pack: packTree, unpack: unpackTree },
     logger: silentLogger,
     plugins: NO_PLUGINS,
     users: { usersOf, whilePaused: (_, task) => task() },

@@ -60,7 +60,8 @@ const changes: PlainHandler = async (call, context) => {
  * Sends a stream at the client's pace. One that takes nothing for long is dropped: it may keep a
  * container from starting. What fails under way cuts the body off, which is how HTTP tells it.
  */
-async function send(
+/** Sends a stream at the client's pace; one that goes away or stalls ends it. */
+export async function send(
   call: Call,
   context: EngineContext,
   output: FileOutput,

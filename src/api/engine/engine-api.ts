@@ -27,6 +27,7 @@ import { Router } from "./router.ts";
 import type { EngineApiOptions, EngineServices } from "./services.ts";
 import { STATS_ROUTES } from "./stats-routes.ts";
 import { SYSTEM_ROUTES } from "./system-routes.ts";
+import { VOLUME_BACKUP_ROUTES } from "./volume-backup-routes.ts";
 import { VOLUME_ROUTES } from "./volume-routes.ts";
 import { WEB_SOCKET_ROUTES, wantsWebSocket } from "./web-socket-routes.ts";
 
@@ -52,6 +53,7 @@ const ROUTES = [
   ...ARCHIVE_ROUTES,
   ...NETWORK_ROUTES,
   ...VOLUME_ROUTES,
+  ...VOLUME_BACKUP_ROUTES,
   ...ABSENT_ROUTES,
 ];
 

@@ -17,6 +17,8 @@ export interface Match<H> {
   readonly param: string;
 }
 
+const OWN = "/naru/v1/";
+
 interface Pattern<H> {
   readonly route: Route<H>;
   readonly suffix: string;
@@ -25,7 +27,7 @@ interface Pattern<H> {
 
 /**
  * Look-up by hash only: exact paths, then first and last segment. Patterns have at most one
- * parameter, after the first segment.
+ * parameter, after the first segment (of naru's own endpoints: after `/naru/v1/` and one more).
  */
 export class Router<H> {
   readonly #exact: Map<string, Route<H>> = new Map();
@@ -39,7 +41,7 @@ export class Router<H> {
   match(method: string, path: string, version: ApiVersion): Match<H> {
     const exact = this.#exact.get(`${method} ${path}`);
     if (exact !== undefined && serves(exact, version)) return { route: exact, param: "" };
-    const firstEnd = path.indexOf("/", 1);
+    const firstEnd = path.indexOf("/", path.startsWith(OWN) ? OWN.length : 1);
     if (firstEnd < 0) throw notFound();
     const first = path.slice(0, firstEnd);
     const last = path.slice(path.lastIndexOf("/"));

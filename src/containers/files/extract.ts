@@ -46,6 +46,15 @@ export interface ExtractOptions {
   readonly noOverwriteDirNonDir: boolean;
   /** Everything belongs to this user; undefined: to whom the archive says. */
   readonly owner: { readonly uid: number; readonly gid: number } | undefined;
+  /** The archive is a whole tree: its top folder (`./`) says what the target is like, and holes are kept. */
+  readonly withRoot?: boolean;
+}
+
+const ZEROS: Uint8Array = new Uint8Array(1024 * 1024);
+
+function isZero(bytes: Uint8Array): boolean {
+  if (bytes.byteLength > ZEROS.byteLength || bytes[0] !== 0) return false;
+  return Buffer.compare(bytes, ZEROS.subarray(0, bytes.byteLength)) === 0;
 }
 
 const FOLDERS_OPEN_MAX = 64; // an archive goes through folders one after the other
@@ -82,6 +91,7 @@ export class TreeWriter implements TarHandler {
   data(bytes: Uint8Array, offset: number): void {
     if (this.#file === undefined) return;
     this.#guard(this.#file, () => {
+      if (this.#options.withRoot === true && isZero(bytes)) return; // stays a hole
       for (let at = 0; at < bytes.byteLength; ) {
         at += pwrite(this.#fileFd, bytes.subarray(at), offset + at);
       }
@@ -93,7 +103,8 @@ export class TreeWriter implements TarHandler {
     if (entry === undefined) return;
     try {
       this.#guard(entry, () => {
-        if (entry.sparse) ftruncate(this.#fileFd, entry.sizeBytes);
+        if (entry.sparse || this.#options.withRoot === true)
+          ftruncate(this.#fileFd, entry.sizeBytes);
         this.#finishDescriptor(this.#fileFd, entry);
       });
     } finally {
@@ -133,7 +144,12 @@ export class TreeWriter implements TarHandler {
 
   #make(entry: TarEntry): void {
     const path = cleanName(entry.name);
-    if (path === "") return; // the target itself stays as it is
+    if (path === "") {
+      if (this.#options.withRoot === true && entry.type === "directory") {
+        this.#pending.set("", entry);
+      }
+      return; // else the target itself stays as it is
+    }
     const slash = path.lastIndexOf("/");
     const folder = slash === -1 ? "" : path.slice(0, slash);
     const base = path.slice(slash + 1);
@@ -298,7 +314,8 @@ export class TreeWriter implements TarHandler {
       const parentFd = this.#existing(slash === -1 ? "" : path.slice(0, slash));
       try {
         const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
-        return openat(parentFd, kernelName(path.slice(slash + 1)), flags);
+        const name = path === "" ? "." : path.slice(slash + 1);
+        return openat(parentFd, kernelName(name), flags);
       } finally {
         close(parentFd);
       }

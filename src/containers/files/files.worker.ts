@@ -1,7 +1,7 @@
 import { accessSync, constants } from "node:fs";
 import { errorCode, NaruError } from "../../base/mod.ts";
 import { close, O_DIRECTORY, O_PATH, openat2, statat } from "../../linux/mod.ts";
-import { TarParser } from "../../oci/mod.ts";
+import { TarParser, tarFailure } from "../../oci/mod.ts";
 import { readInRoot } from "../rootfs.ts";
 import { resolveUser } from "../user.ts";
 import { FileChannel } from "./channel.ts";
@@ -90,13 +90,15 @@ async function write(job: FileJob & { kind: "write" }, rootFd: number): Promise<
   const target = absolutePath(job.path);
   checkTarget(rootFd, target, job.path);
   post({ kind: "ready", stat: null });
-  const { noOverwriteDirNonDir, user } = job.options;
+  const { noOverwriteDirNonDir, user, withRoot = false } = job.options;
   const owner = user === "" ? undefined : accountOf(rootFd, user);
-  const writer = new TreeWriter(rootFd, target, { noOverwriteDirNonDir, owner });
+  const writer = new TreeWriter(rootFd, target, { noOverwriteDirNonDir, owner, withRoot });
   const parser = new TarParser(writer);
   try {
     for await (const chunk of channel.chunks()) parser.push(chunk);
     parser.end();
+    // A whole tree comes as a whole archive: one that was cut between two entries has no end.
+    if (withRoot && !parser.sawTrailer) throw tarFailure("", "the archive ends too early");
     writer.finish();
   } finally {
     writer.close();

@@ -42,6 +42,8 @@ export interface WriteOptions {
   readonly noOverwriteDirNonDir: boolean;
   /** Everything belongs to this user (`name`, `uid`, `user:group`) instead of the archive's; "" for that. */
   readonly user: string;
+  /** The archive's own top folder (`./`) says what the target is like: owner, mode, times. */
+  readonly withRoot?: boolean;
 }
 
 export type FileJob =

@@ -35,6 +35,16 @@ export interface VolumeListBody {
   Warnings: string[] | null;
 }
 
+/** A copy of what a volume held at one moment. `/naru/v1/volumes/snapshots` */
+export interface VolumeSnapshot {
+  Volume: string;
+  Name: string;
+  /** RFC 3339. */
+  CreatedAt: string;
+  /** Bytes of its files; blocks that are shared with the volume count in full. */
+  Size: number;
+}
+
 export interface VolumePruneReport {
   VolumesDeleted: string[] | null;
   SpaceReclaimed: number;
