@@ -12,7 +12,7 @@ export async function afterRun(room: Room, id: string): Promise<void> {
     return;
   }
   crashPoint("exit.before-commit");
-  await room.table.update(id, (now) => ({ ...now, endpoint: null }));
+  await room.table.update(id, (now) => ({ ...now, endpoints: [] }));
   crashPoint("exit.after-commit");
   await rm(bundleDir(room, id), { recursive: true, force: true });
   await rm(pathsOf(room, record).persistDir, { recursive: true, force: true });

@@ -1,6 +1,14 @@
 import { assert, NaruError } from "../base/mod.ts";
+import type { Endpoint } from "../network/mod.ts";
 import type { Change, Metadata } from "../storage/mod.ts";
 import type { ContainerRecord } from "./record.ts";
+
+/** Rows of engines before users' networks have one endpoint or null. */
+type StoredRecord = ContainerRecord & { readonly endpoint?: Endpoint | null };
+
+function withEndpoints({ endpoint, ...record }: StoredRecord): ContainerRecord {
+  return { ...record, endpoints: record.endpoints ?? (endpoint ? [endpoint] : []) };
+}
 
 /**
  * All containers in memory, by id and by name, written through to the database. A name is reserved
@@ -14,7 +22,7 @@ export class ContainerTable {
   constructor(metadata: Metadata) {
     this.#metadata = metadata;
     for (const [, value] of metadata.rows("containers")) {
-      const record = value as ContainerRecord;
+      const record = withEndpoints(value as StoredRecord);
       this.#records.set(record.id, record);
       this.#ids.set(record.name, record.id);
     }

@@ -7,6 +7,7 @@ import type {
   ContainerSummary,
   ContainerTop,
   ContainerUpdateBody,
+  EndpointSettings,
   ExecCreateBody,
   ExecInspect,
 } from "../spec/mod.ts";
@@ -100,6 +101,9 @@ export interface ContainerService {
   pause(ref: string): Promise<void>;
   unpause(ref: string): Promise<void>;
   rename(ref: string, name: string): Promise<void>;
+  /** At once when it runs, and for every later run. Throws forbidden, invalid_argument, not_found. */
+  connectNetwork(ref: string, network: string, settings: EndpointSettings | null): Promise<void>;
+  disconnectNetwork(ref: string, network: string): Promise<void>;
   remove(ref: string, options: { force: boolean; volumes: boolean }): Promise<void>;
   prune(
     filters: ReadonlyMap<string, readonly string[]>,

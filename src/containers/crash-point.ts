@@ -21,7 +21,10 @@ export type CrashPoint =
   | "remove.before-commit"
   | "remove.after-commit"
   | "update.after-intent"
-  | "update.after-apply";
+  | "update.after-apply"
+  | "connect.after-endpoint"
+  | "connect.after-commit"
+  | "disconnect.after-endpoint";
 
 const POINTS: Readonly<Record<CrashPoint, true>> = {
   "create.before-commit": true,
@@ -41,6 +44,9 @@ const POINTS: Readonly<Record<CrashPoint, true>> = {
   "remove.after-commit": true,
   "update.after-intent": true,
   "update.after-apply": true,
+  "connect.after-endpoint": true,
+  "connect.after-commit": true,
+  "disconnect.after-endpoint": true,
 };
 
 export const CRASH_POINTS: readonly CrashPoint[] = Object.keys(POINTS) as CrashPoint[];

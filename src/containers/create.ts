@@ -25,13 +25,14 @@ import { planLog } from "./log-config.ts";
 import { planMounts } from "./mounts-plan.ts";
 import { parseContainerName, randomName } from "./name.ts";
 import { checkSharedNetwork } from "./network-mode-check.ts";
+import { checkEndpointSettings, endpointRequests } from "./networks.ts";
 import { checkOnUnhealthy } from "./on-unhealthy.ts";
 import type { ContainerRecord, RecordedMount } from "./record.ts";
 import { checkRestartPolicy } from "./restart-policy.ts";
 import { containerDir, publish, type Room, rootfsDir } from "./room.ts";
 import { parseSecurityOptions } from "./security-opt.ts";
 import { planSpecInput } from "./spec-input.ts";
-import { ensureBindSource } from "./start-parts.ts";
+import { ensureBindSource, networkModeOf } from "./start-parts.ts";
 import { nameVolumes } from "./volume-use.ts";
 
 /** Everything is checked, then everything is written: one row, and the rows of new volumes. */
@@ -97,11 +98,12 @@ async function createWith(
     mounts,
     runtime: chooseRuntime(room, host.Runtime),
     state: { kind: "created", error: "", exitCode: 0 },
-    endpoint: null,
+    endpoints: [],
     runNumber: 0,
     restartCount: 0,
     stoppedByUser: false,
   };
+  checkNetworks(room, record);
   const warnings = rehearse(room, record);
   room.table.reserveName(name, id);
   try {
@@ -197,7 +199,9 @@ function checkAll(
   for (const shared of [host.PidMode, host.IpcMode]) {
     if (shared.startsWith("container:")) findOther(room, shared.slice("container:".length));
   }
-  checkEndpoints(networking, host.NetworkMode);
+  for (const [name, settings] of Object.entries(networking.EndpointsConfig ?? {})) {
+    checkEndpointSettings(name, settings);
+  }
 }
 
 /**
@@ -219,36 +223,21 @@ function hasApparmor(): boolean {
   return existsSync("/sys/kernel/security/apparmor");
 }
 
-/** The default networks take no names and no addresses; Docker's words. */
-function checkEndpoints(networking: NetworkingConfig, networkMode: string): void {
-  for (const [name, settings] of Object.entries(networking.EndpointsConfig ?? {})) {
-    const own = name === networkMode || (networkMode === "default" && name === "bridge");
-    if (!own && name !== "default") {
-      // Not 404, which at create means that the image is missing.
-      throw new NaruError("invalid_argument", `network ${name} not found`, {
-        field: "EndpointsConfig",
-      });
-    }
-    const ipam = settings?.IPAMConfig;
-    if ((ipam?.IPv4Address ?? "") !== "" || (ipam?.IPv6Address ?? "") !== "") {
+/** Every network must be there, and give what is asked of it. */
+function checkNetworks(room: Room, record: ContainerRecord): void {
+  const mode = networkModeOf(room, record);
+  for (const request of endpointRequests(room, record, mode)) {
+    try {
+      room.options.network.checkEndpoint(request);
+    } catch (error) {
+      if (!isNaruError(error, "not_found")) throw error;
+      // Not 404, which at create means that the image is missing; the main one is asked for at start.
+      if (mode.kind === "named" && request.network === mode.name) continue;
       throw new NaruError(
         "invalid_argument",
-        "user specified IP address is supported on user defined networks only",
+        error.message,
         { field: "EndpointsConfig" },
-      );
-    }
-    if ((settings?.Aliases ?? []).length > 0) {
-      throw new NaruError(
-        "invalid_argument",
-        "network-scoped alias is supported only for containers in user defined networks",
-        { field: "EndpointsConfig" },
-      );
-    }
-    if ((settings?.Links ?? []).length > 0 || Object.keys(settings?.DriverOpts ?? {}).length > 0) {
-      throw new NaruError(
-        "unsupported",
-        `NetworkingConfig.EndpointsConfig.${name}: Links and DriverOpts are not supported`,
-        { field: "EndpointsConfig" },
+        { cause: error },
       );
     }
   }

@@ -5,7 +5,7 @@ import type { ExitRecord, MonitorHandle, StdioHub } from "../runtime/mod.ts";
 import type { RuntimeProcess } from "../spec/mod.ts";
 import { crashPoint } from "./crash-point.ts";
 import { endLog } from "./logs.ts";
-import { publishNetwork } from "./network-events.ts";
+import { publishNetworks } from "./networks.ts";
 import type { ContainerRecord } from "./record.ts";
 import { bundleDir, type LiveRun, pathsOf, publish, type Room, rootfsDir } from "./room.ts";
 import { unstage } from "./staged-mounts.ts";
@@ -80,7 +80,7 @@ export function recordExit(
     execDuration: (ranNs / NS_PER_S).toString(),
     ...(monitorLost ? { reason: info.error } : {}),
   });
-  publishNetwork(room, record, "disconnect");
+  publishNetworks(room, record, record.endpoints, "disconnect");
   room.health.stopped(id);
   endLog(room, id);
   room.waiters.exited(id, { exitCode: exit.exitCode, error: undefined });

@@ -139,8 +139,8 @@ function networkView(
   networks: Record<string, EndpointSettings>,
 ): NetworkSettings {
   const ports: NetworkSettings["Ports"] = {};
-  const { endpoint } = record;
-  if (record.state.kind === "running" && endpoint !== null) {
+  const [endpoint] = record.endpoints;
+  if (record.state.kind === "running" && endpoint !== undefined) {
     for (const port of Object.keys(record.config.ExposedPorts ?? {})) ports[port] = null;
   }
   return {

@@ -46,7 +46,7 @@ export function planLinks(room: Room, record: ContainerRecord): LinkParts {
   const env: string[] = [];
   for (const { ref, alias } of (record.hostConfig.Links ?? []).map(parseLink)) {
     const other = room.table.find(ref);
-    const address = other.endpoint?.ipv4Address ?? "";
+    const address = other.endpoints[0]?.ipv4Address ?? "";
     if (other.state.kind !== "running" || address === "") {
       const words = `Cannot link to a non running container: /${other.name} AS /${record.name}/${alias}`;
       throw new NaruError("conflict", words, { field: "Links" });

@@ -67,7 +67,7 @@ function commandText(words: readonly string[]): string {
 }
 
 function portsView(record: ContainerRecord): PortSummary[] {
-  if (record.state.kind !== "running" || record.endpoint === null) return [];
+  if (record.state.kind !== "running" || record.endpoints.length === 0) return [];
   return Object.keys(record.config.ExposedPorts ?? {}).flatMap((port) => {
     const [number = "", protocol = "tcp"] = port.split("/");
     const [first, last = first] = number.split("-").map(Number) as [number, number?];

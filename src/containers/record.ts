@@ -1,7 +1,12 @@
 import type { Digest } from "../base/mod.ts";
 import type { Endpoint } from "../network/mod.ts";
 import type { RuntimeChoice } from "../runtime/mod.ts";
-import type { ContainerConfig, HostConfig, NetworkingConfig } from "../spec/mod.ts";
+import type {
+  ContainerConfig,
+  EndpointSettings,
+  HostConfig,
+  NetworkingConfig,
+} from "../spec/mod.ts";
 import type { ContainerLifeState } from "./state.ts";
 
 /** A mount that was decided at create; the same at every start. */
@@ -61,11 +66,13 @@ export interface ContainerRecord {
   readonly config: ContainerConfig;
   readonly hostConfig: HostConfig;
   readonly networking: NetworkingConfig;
+  /** By name, since a connect or disconnect: in place of what NetworkMode and `networking` say. */
+  readonly networks?: Readonly<Record<string, EndpointSettings | null>>;
   readonly mounts: readonly RecordedMount[];
   readonly runtime: RuntimeChoice;
   readonly state: ContainerLifeState;
-  /** Of the current or last run; null where it has no namespace of its own. */
-  readonly endpoint: Endpoint | null;
+  /** Of the current or last run, `eth0` first; empty where it has no namespace of its own. */
+  readonly endpoints: readonly Endpoint[];
   /** Counts starts; names the directory that conmon writes the exit code to. */
   readonly runNumber: number;
   /** Restarts by the policy since the last start by a person. */

@@ -8,6 +8,7 @@ import type { RuntimeProcess, RuntimeSpec } from "../spec/mod.ts";
 import { finishExit, recordExit, undoRun, watchExit } from "./exit.ts";
 import { thawAfterCrash } from "./freeze.ts";
 import { openLog, resumeShipping } from "./logs.ts";
+import { finishConnections } from "./networks.ts";
 import type { ContainerRecord, ExecRecord } from "./record.ts";
 import { removeContainer } from "./remove.ts";
 import { armRestart, scheduleRestart } from "./restart.ts";
@@ -81,7 +82,7 @@ async function recoverOne(room: Room, record: ContainerRecord): Promise<void> {
   }
   recordExit(room, record.id, exit, false);
   await undoRun(room, record.id);
-  await room.table.update(record.id, (now) => ({ ...now, endpoint: null }));
+  await room.table.update(record.id, (now) => ({ ...now, endpoints: [] }));
 }
 
 /** The row is written before the runtime is told to start: is it still the runtime's own process? */
@@ -108,7 +109,7 @@ async function endedWithoutRecord(room: Room, record: ContainerRecord, why: stri
   const startedAtNs = record.state.kind === "running" ? record.state.startedAtNs : nowNs.toString();
   await room.table.update(record.id, (now) => ({
     ...now,
-    endpoint: null,
+    endpoints: [],
     state: {
       kind: "exited",
       exitCode: EXIT_CODE_KILLED,
@@ -136,6 +137,7 @@ async function adopt(room: Room, record: ContainerRecord, handle: MonitorHandle)
   watchExit(room, id, { handle, hub, process });
   room.health.resumed(id);
   await finishUpdate(room, id);
+  await finishConnections(room, id);
   await log?.rotateIfNeeded(bundleDir(room, id));
   room.options.logger.info("container found running", { id, name: record.name });
 }

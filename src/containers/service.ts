@@ -16,6 +16,7 @@ import { whileVolumePaused } from "./freeze.ts";
 import { HealthChecks } from "./health.ts";
 import { compileListFilters, compilePruneFilters, type Filters } from "./list-filter.ts";
 import { checkLogStreams, closeLogs, logPrefixOf, readLogs, rotateRegularly } from "./logs.ts";
+import { connectNetwork, disconnectNetwork } from "./networks.ts";
 import type { ContainerRecord } from "./record.ts";
 import { recoverAll, recoverExec } from "./recovery.ts";
 import { alreadyRemoving, handleRemovalWork, removeContainer, stillRunning } from "./remove.ts";
@@ -126,6 +127,12 @@ class Service implements ContainerService {
 
   unpause: ContainerService["unpause"] = (ref) =>
     this.#write(ref, (id) => setPaused(this.#room, id, false));
+
+  connectNetwork: ContainerService["connectNetwork"] = (ref, network, settings) =>
+    this.#write(ref, (id) => connectNetwork(this.#room, id, network, settings));
+
+  disconnectNetwork: ContainerService["disconnectNetwork"] = (ref, network) =>
+    this.#write(ref, (id) => disconnectNetwork(this.#room, id, network));
 
   rename: ContainerService["rename"] = (ref, newName) =>
     this.#write(ref, (id) => renameContainer(this.#room, id, newName));

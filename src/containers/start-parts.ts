@@ -3,7 +3,7 @@ import { mkdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errorCode, NaruError } from "../base/mod.ts";
 import { MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, statfs } from "../linux/mod.ts";
-import type { Endpoint, NetworkMode } from "../network/mod.ts";
+import type { Endpoint, EndpointRequest, EtcFiles, NetworkMode } from "../network/mod.ts";
 import type { SpecMount, SpecNamespace, SpecNamespaces, SpecShm } from "../runtime/mod.ts";
 import { inMountOrder } from "./mounts-plan.ts";
 import type { ContainerRecord, RecordedMount } from "./record.ts";
@@ -18,29 +18,20 @@ export function networkModeOf(room: Room, record: ContainerRecord): NetworkMode 
   return room.options.network.parseMode(record.hostConfig.NetworkMode);
 }
 
-/** Namespace, link and address, or undefined where the container has no namespace of its own. */
+/** Namespace, links and addresses; none where the container has no namespace of its own. */
 export async function attachNetwork(
   room: Room,
   record: ContainerRecord,
   mode: NetworkMode,
-): Promise<Endpoint | undefined> {
-  if (mode.kind === "host" || mode.kind === "container") return undefined;
-  if (mode.kind === "named") {
-    throw new NaruError("not_found", `network ${mode.name} not found`, { network: mode.name });
-  }
+  endpoints: readonly EndpointRequest[],
+): Promise<readonly Endpoint[]> {
+  if (mode.kind === "host" || mode.kind === "container") return [];
   const sysctls = Object.entries(record.hostConfig.Sysctls ?? {});
   return room.options.network.attach({
     containerId: record.id,
-    mode: mode.kind === "none" ? { kind: "none" } : { kind: "bridge" },
-    macAddress: macAddressOf(record),
+    endpoints,
     sysctls: Object.fromEntries(sysctls.filter(([name]) => name.startsWith("net."))),
   });
-}
-
-function macAddressOf(record: ContainerRecord): string {
-  const settings = Object.values(record.networking.EndpointsConfig ?? {})[0];
-  const fromEndpoint = settings?.MacAddress ?? "";
-  return fromEndpoint === "" ? (record.config.MacAddress ?? "") : fromEndpoint;
 }
 
 /** The running container behind `container:REF`. Throws conflict in Docker's words. */
@@ -149,12 +140,12 @@ export async function etcMounts(
   record: ContainerRecord,
   network: {
     readonly mode: NetworkMode;
-    readonly endpoint: Endpoint | undefined;
+    readonly endpoints: readonly Endpoint[];
     /** Of linked containers, as ExtraHosts are. */
     readonly linkHosts: readonly string[];
   },
 ): Promise<SpecMount[]> {
-  const { mode, endpoint, linkHosts } = network;
+  const { mode, endpoints, linkHosts } = network;
   const dir = bundleDir(room, record.id);
   const paths = {
     hosts: join(dir, "hosts"),
@@ -167,18 +158,7 @@ export async function etcMounts(
     paths.hostname = join(donorDir, "hostname");
     paths.resolvConf = join(donorDir, "resolv.conf");
   } else {
-    const { hostConfig: host, config } = record;
-    const { defaults } = room.options;
-    const files = await room.options.network.etcFiles({
-      mode,
-      endpoint,
-      hostname: config.Hostname,
-      domainname: config.Domainname,
-      extraHosts: [...linkHosts, ...(host.ExtraHosts ?? [])],
-      dns: orDefault(host.Dns, defaults.dns),
-      dnsSearch: orDefault(host.DnsSearch, defaults.dnsSearch),
-      dnsOptions: orDefault(host.DnsOptions, defaults.dnsOptions),
-    });
+    const files = await etcFilesOf(room, record, mode, endpoints, linkHosts);
     await Promise.all([
       writeFile(paths.hosts, files.hosts),
       writeFile(paths.hostname, files.hostname),
@@ -191,6 +171,28 @@ export async function etcMounts(
     etcMount("/etc/hostname", paths.hostname),
     etcMount("/etc/hosts", paths.hosts),
   ].filter((one) => !taken.has(one.destination));
+}
+
+/** What is in them now. */
+export function etcFilesOf(
+  room: Room,
+  record: ContainerRecord,
+  mode: NetworkMode,
+  endpoints: readonly Endpoint[],
+  linkHosts: readonly string[],
+): Promise<EtcFiles> {
+  const { hostConfig: host, config } = record;
+  const { defaults } = room.options;
+  return room.options.network.etcFiles({
+    mode,
+    endpoints,
+    hostname: config.Hostname,
+    domainname: config.Domainname,
+    extraHosts: [...linkHosts, ...(host.ExtraHosts ?? [])],
+    dns: orDefault(host.Dns, defaults.dns),
+    dnsSearch: orDefault(host.DnsSearch, defaults.dnsSearch),
+    dnsOptions: orDefault(host.DnsOptions, defaults.dnsOptions),
+  });
 }
 
 function etcMount(destination: string, source: string): SpecMount {

@@ -7,7 +7,7 @@ import { crashPoint } from "./crash-point.ts";
 import { finishExit, undoRun, watchExit } from "./exit.ts";
 import { planLinks } from "./links.ts";
 import { openLog } from "./logs.ts";
-import { publishNetwork } from "./network-events.ts";
+import { endpointRequests, publishNetworks } from "./networks.ts";
 import type { ContainerRecord } from "./record.ts";
 import { removeContainer } from "./remove.ts";
 import {
@@ -56,7 +56,7 @@ export async function startContainer(room: Room, id: string, reason: StartReason
     ...now,
     state: { kind: "starting", before },
     runNumber: now.runNumber + 1,
-    endpoint: null,
+    endpoints: [],
     restartCount: reason.byUser ? 0 : now.restartCount + 1,
     stoppedByUser: false,
   }));
@@ -81,13 +81,13 @@ async function launch(room: Room, id: string, intent: Promise<ContainerRecord>):
     mkdir(paths.persistDir, { recursive: true, mode: 0o700 }),
   ]);
   const mode = networkModeOf(room, record);
-  const [endpoint] = await allOrNothing([
-    attachNetwork(room, record, mode),
+  const endpoints = await allOrNothing([
+    attachNetwork(room, record, mode, endpointRequests(room, record, mode)),
     room.options.layers.mount(id, rootfsDir(room, id)),
     intent.then(() => crashPoint("start.after-intent")),
   ]);
   crashPoint("start.after-mount-and-network");
-  const spec = await makeSpec(room, record, mode, endpoint);
+  const spec = await makeSpec(room, record, mode, endpoints);
   const log = await openLog(room, record);
   log?.started();
   const handle = await room.options.monitor.create({
@@ -107,23 +107,23 @@ async function launch(room: Room, id: string, intent: Promise<ContainerRecord>):
     log,
   });
   connectPending(room, id, hub);
-  await run(room, id, { handle, hub, endpoint, spec });
+  await run(room, id, { handle, hub, endpoints, spec });
 }
 
 /** All of them, or the first failure once every one has come to its end: undoing must not race. */
 async function allOrNothing(
-  steps: readonly [Promise<Endpoint | undefined>, Promise<void>, Promise<void>],
-): Promise<[Endpoint | undefined]> {
+  steps: readonly [Promise<readonly Endpoint[]>, Promise<void>, Promise<void>],
+): Promise<readonly Endpoint[]> {
   const results = await Promise.allSettled(steps);
   for (const result of results) if (result.status === "rejected") throw result.reason;
-  return [results[0].status === "fulfilled" ? results[0].value : undefined];
+  return results[0].status === "fulfilled" ? results[0].value : [];
 }
 
 async function makeSpec(
   room: Room,
   record: ContainerRecord,
   mode: ReturnType<typeof networkModeOf>,
-  endpoint: Endpoint | undefined,
+  endpoints: readonly Endpoint[],
 ): Promise<RuntimeSpec> {
   const rootfs = rootfsDir(room, record.id);
   const user = resolveUser(record.config.User, record.hostConfig.GroupAdd ?? [], {
@@ -135,11 +135,11 @@ async function makeSpec(
   }
   const links = planLinks(room, record);
   const [etc, mounts, shm] = await Promise.all([
-    etcMounts(room, record, { mode, endpoint, linkHosts: links.hosts }),
+    etcMounts(room, record, { mode, endpoints, linkHosts: links.hosts }),
     realiseMounts(room, record, rootfs),
     planShm(room, record),
   ]);
-  const namespaces = planNamespaces(room, record, mode, endpoint);
+  const namespaces = planNamespaces(room, record, mode, endpoints[0]);
   const parts = {
     rootfsPath: rootfs,
     user,
@@ -162,15 +162,15 @@ function connectPending(room: Room, id: string, hub: StdioHub): void {
 interface Created {
   readonly handle: MonitorHandle;
   readonly hub: StdioHub;
-  readonly endpoint: Endpoint | undefined;
+  readonly endpoints: readonly Endpoint[];
   readonly spec: RuntimeSpec;
 }
 
 async function run(room: Room, id: string, created: Created): Promise<void> {
-  const { handle, hub, endpoint, spec } = created;
+  const { handle, hub, endpoints, spec } = created;
   const running = room.table.update(id, (now) => ({
     ...now,
-    endpoint: endpoint ?? null,
+    endpoints,
     state: {
       kind: "running",
       handle,
@@ -192,7 +192,7 @@ async function run(room: Room, id: string, created: Created): Promise<void> {
     throw committed.status === "rejected" ? committed.reason : startReason(started);
   }
   crashPoint("start.after-start");
-  publishNetwork(room, record, "connect");
+  publishNetworks(room, record, endpoints, "connect");
   publish(room, record, "start");
   watchExit(room, id, { handle, hub, process: spec.process });
   connectPending(room, id, hub); // who came while the runtime was starting it
@@ -219,7 +219,7 @@ async function startFailed(
   const message = errorMessage(error);
   const record = await room.table.update(id, (now) => ({
     ...now,
-    endpoint: null,
+    endpoints: [],
     state: { ...before, exitCode, error: message },
   }));
   room.options.logger.warn("start failed", { id, error });

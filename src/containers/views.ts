@@ -1,10 +1,10 @@
-import type { ContainerInspect, ContainerSummary, EndpointSettings } from "../spec/mod.ts";
-import { emptyEndpoint, inspectView } from "./inspect-view.ts";
+import type { ContainerInspect, ContainerSummary } from "../spec/mod.ts";
+import { inspectView } from "./inspect-view.ts";
 import type { FilterContext } from "./list-filter.ts";
 import { listView, shownImageName } from "./list-view.ts";
+import { networksOf } from "./networks.ts";
 import type { ContainerRecord } from "./record.ts";
 import { bundleDir, logPathOf, type Room, rootfsDir } from "./room.ts";
-import { networkModeOf } from "./start-parts.ts";
 
 export interface ContainerSize {
   readonly rwBytes: number;
@@ -24,20 +24,6 @@ export async function sizeOf(room: Room, record: ContainerRecord): Promise<Conta
     chainId = layer.parent;
   }
   return { rwBytes, rootBytes };
-}
-
-/** The networks that a container is on, or will be on once it runs. */
-function networksOf(room: Room, record: ContainerRecord): Record<string, EndpointSettings> {
-  const { network } = room.options;
-  if (record.state.kind === "running" && record.endpoint !== null) {
-    return { [record.endpoint.networkName]: network.endpointSettings(record.endpoint) };
-  }
-  const mode = networkModeOf(room, record);
-  if (mode.kind === "container" || mode.kind === "named") return {};
-  const id = network.networkByName(mode.kind)?.id ?? "";
-  // Before the first start Docker knows the name only.
-  const known = record.state.kind === "running" ? id : record.runNumber === 0 ? "" : id;
-  return { [mode.kind]: emptyEndpoint(known) };
 }
 
 export async function inspectOf(

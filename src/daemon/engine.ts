@@ -173,7 +173,8 @@ async function openContainers(
   });
   const network = createNetworkService({
     ...networkOptions(config),
-    ...{ engineShortId: identity.shortName, metadata, queue: work, logger },
+    ...{ engineShortId: identity.shortName, metadata, queue: work, events, logger },
+    addressPools: [],
   });
   closers.defer(() => network.close());
   const monitor = await createContainerMonitor({
@@ -208,7 +209,10 @@ async function openContainers(
 
 function networkOptions(
   config: DaemonConfig,
-): Omit<NetworkServiceOptions, "engineShortId" | "metadata" | "queue" | "logger"> {
+): Omit<
+  NetworkServiceOptions,
+  "engineShortId" | "metadata" | "queue" | "events" | "logger" | "addressPools"
+> {
   const { bridge, bip, mtu, icc, ipMasquerade, ipForward, ipForwardDrop } = config;
   const { dns, dnsSearch, dnsOptions } = config;
   return {

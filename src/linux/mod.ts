@@ -11,8 +11,9 @@ export type { PathText } from "./libc.ts";
 export { attachLoop } from "./loop.ts";
 export * from "./mount.ts";
 export * from "./mountinfo.ts";
+export type { SharedLinkKind } from "./netlink/link.ts";
 export * from "./netns.ts";
-export type { NamespaceEndpoint } from "./netns-protocol.ts";
+export type { DefaultRoutes, NamespaceEndpoint, ParentRequest } from "./netns-protocol.ts";
 export {
   mountOverlay,
   type OverlayRequest,

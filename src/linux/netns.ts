@@ -4,10 +4,13 @@ import type { Link } from "./netlink/link.ts";
 import type {
   BridgeRequest,
   CreateNamespaceRequest,
+  DefaultRoutes,
+  NamespaceEndpoint,
   NetnsAnswer,
   NetnsOperation,
   NetnsOperations,
   NetnsQuestion,
+  ParentRequest,
 } from "./netns-protocol.ts";
 import { type SyscallError, syscallErrorFrom } from "./syscall-error.ts";
 
@@ -50,6 +53,25 @@ export class NetworkKernel {
     await this.#ask("createNamespace", request);
   }
 
+  /** All or nothing. Throws not_found when the namespace or the parent is gone. */
+  async addEndpoint(path: string, endpoint: NamespaceEndpoint): Promise<void> {
+    await this.#ask("addEndpoint", { path, endpoint });
+  }
+
+  /** Idempotent. Takes as long as deleting a link does. */
+  async removeEndpoint(path: string, innerLink: string): Promise<void> {
+    await this.#ask("removeEndpoint", { path, innerLink });
+  }
+
+  async setRoutes(path: string, routes: DefaultRoutes): Promise<void> {
+    await this.#ask("setRoutes", { path, routes });
+  }
+
+  /** Finds or makes a link for macvlan and ipvlan to stand on; true when it was made. */
+  ensureParent(request: ParentRequest): Promise<boolean> {
+    return this.#ask("ensureParent", request);
+  }
+
   /** Unbinds and removes the file; the namespace ends with its last process. Idempotent. */
   async removeNamespace(path: string): Promise<void> {
     await this.#ask("removeNamespace", { path });
@@ -73,7 +95,7 @@ export class NetworkKernel {
     return this.#ask("addresses", null);
   }
 
-  /** IPv4 routes of the main table. */
+  /** Routes of the main table, of both families. */
   routes(): Promise<Route[]> {
     return this.#ask("routes", null);
   }

@@ -12,6 +12,7 @@ import {
   networkText,
   parseIpv4Cidr,
 } from "./ipv4.ts";
+import type { NetworkRow } from "./network-row.ts";
 import { chooseNetwork } from "./pool.ts";
 
 export interface BridgeOptions {
@@ -25,20 +26,6 @@ export interface BridgeOptions {
   readonly ipMasquerade: boolean;
   /** RFC 3339: when a network that is not there yet begins. */
   readonly createdAt: string;
-}
-
-/** A row of the `networks` table. */
-export interface NetworkRow {
-  readonly id: string;
-  readonly name: string;
-  readonly driver: string;
-  /** RFC 3339 with nanoseconds; rows of older engines lack it. */
-  readonly createdAt?: string;
-  /** Only of bridges: the link, its address, and whether it is ours to remove. */
-  readonly link?: string;
-  readonly address?: string;
-  readonly prefixLength?: number;
-  readonly madeByEngine?: boolean;
 }
 
 export interface DefaultBridge {
@@ -80,6 +67,8 @@ export async function startBridge(
     fixedMtu: options.mtu !== 0 && row.madeByEngine === true,
     ipv4Address: ipv4Text(address),
     ipv4PrefixLength: network.prefixLength,
+    ipv6Address: "",
+    ipv6PrefixLength: 0,
   });
   return { row, network, gateway: address, mtu: options.mtu || link.mtu };
 }
@@ -139,7 +128,7 @@ async function takenNetworks(kernel: NetworkKernel): Promise<Ipv4Network[]> {
     ...routes.map(({ destination, prefixLength }) => [destination, prefixLength] as const),
   ];
   return pairs
-    .filter(([, prefixLength]) => prefixLength > 0)
+    .filter(([address, prefixLength]) => prefixLength > 0 && !address.includes(":"))
     .map(([address, prefixLength]) => networkOf(ipv4Number(address) ?? 0, prefixLength));
 }
 

@@ -1,7 +1,8 @@
 import { NaruError } from "../base/mod.ts";
 import type { Change, Metadata } from "../storage/mod.ts";
+import type { AddressRange } from "./active-network.ts";
 import type { Endpoint } from "./contract.ts";
-import { type Ipv4Network, ipv4Number, ipv4Text, networkSize } from "./ipv4.ts";
+import { containsIp, ipText, networkText, parseIp, sizeOf } from "./ip-network.ts";
 
 /** A row of the `addresses` table. In quarantine until the kernel has let go of the link. */
 export interface EndpointRow {
@@ -17,8 +18,8 @@ export interface EndpointRow {
  */
 export class EndpointBook {
   readonly #rows: Map<string, EndpointRow> = new Map();
-  readonly #byAddress: Set<number> = new Set();
-  readonly #reserved: Set<number> = new Set();
+  readonly #taken: Set<string> = new Set();
+  readonly #reserved: Set<string> = new Set();
 
   constructor(metadata: Metadata) {
     for (const [key, value] of metadata.rows("addresses")) this.#put(key, value as EndpointRow);
@@ -26,29 +27,56 @@ export class EndpointBook {
 
   /** `bridge/172.17.0.2`, or `none/ENDPOINT` without an address. */
   static key(endpoint: Endpoint): string {
-    return `${endpoint.networkName}/${endpoint.ipv4Address || endpoint.endpointId}`;
+    const address = endpoint.ipv4Address || endpoint.ipv6Address || endpoint.endpointId;
+    return `${endpoint.networkName}/${address}`;
   }
 
-  /** The lowest free address of the network that is neither its first, last, nor `gateway`. */
-  reserve(network: Ipv4Network, gateway: number): number {
-    const last = network.base + networkSize(network) - 1;
-    for (let address = network.base + 1; address < last; address += 1) {
-      if (address === gateway || this.#byAddress.has(address) || this.#reserved.has(address))
-        continue;
-      this.#reserved.add(address);
-      return address;
+  /**
+   * The address that is `wanted`, or the lowest free one that is neither first, last (of IPv4), nor
+   * excluded. Throws exhausted, forbidden, invalid_argument in Docker's words.
+   */
+  reserve(range: AddressRange, wanted: string): string {
+    if (wanted !== "") return this.#reserveWanted(range, wanted);
+    const { network, pool, excluded } = range;
+    const end = pool.base + sizeOf(pool);
+    const lastOfNetwork = network.base + sizeOf(network) - 1n;
+    for (let number = pool.base; number < end; number += 1n) {
+      if (number === network.base || excluded.has(number)) continue;
+      if (network.family === 4 && number === lastOfNetwork) continue;
+      const text = ipText(network.family, number);
+      if (this.#taken.has(text) || this.#reserved.has(text)) continue;
+      this.#reserved.add(text);
+      return text;
     }
     throw new NaruError(
       "exhausted",
-      "no available IPv4 addresses on this network's address pools",
-      {
-        network: ipv4Text(network.base),
-      },
+      `no available IPv${network.family} addresses on this network's address pools`,
+      { network: networkText(network) },
     );
   }
 
+  #reserveWanted({ network, excluded, asked }: AddressRange, wanted: string): string {
+    if (!asked) {
+      throw new NaruError(
+        "invalid_argument",
+        "user specified IP address is supported only when connecting to networks with user configured subnets",
+      );
+    }
+    const found = parseIp(wanted);
+    if (found?.family !== network.family || !containsIp(network, found.number)) {
+      const text = `no configured subnet or ip-range contain the IP address ${wanted.slice(0, 60)}`;
+      throw new NaruError("invalid_argument", `invalid endpoint settings:\n${text}`);
+    }
+    const text = ipText(network.family, found.number);
+    if (excluded.has(found.number) || this.#taken.has(text) || this.#reserved.has(text)) {
+      throw new NaruError("forbidden", `Address already in use: ${text}`);
+    }
+    this.#reserved.add(text);
+    return text;
+  }
+
   /** Gives back an address that was reserved and never recorded. */
-  release(address: number): void {
+  release(address: string): void {
     this.#reserved.delete(address);
   }
 
@@ -56,12 +84,21 @@ export class EndpointBook {
     return [...this.#rows.values()];
   }
 
-  /** The row that a container uses; quarantined ones of former runs do not count. */
-  usedBy(containerId: string): EndpointRow | undefined {
+  /** The rows that a container uses, `eth0` first; quarantined ones of former runs do not count. */
+  usedBy(containerId: string): readonly EndpointRow[] {
+    const rows: EndpointRow[] = [];
     for (const row of this.#rows.values()) {
-      if (row.state === "used" && row.containerId === containerId) return row;
+      if (row.state === "used" && row.containerId === containerId) rows.push(row);
     }
-    return undefined;
+    return rows;
+  }
+
+  /** Does a container use the namespace? */
+  usesPath(netnsPath: string): boolean {
+    for (const { state, endpoint } of this.#rows.values()) {
+      if (state === "used" && endpoint.netnsPath === netnsPath) return true;
+    }
+    return false;
   }
 
   /** The change to commit for `row`; call `record` once it is on disk. */
@@ -80,15 +117,18 @@ export class EndpointBook {
   /** Only after `removal` is on disk. */
   forget(endpoint: Endpoint): void {
     this.#rows.delete(EndpointBook.key(endpoint));
-    const address = ipv4Number(endpoint.ipv4Address);
-    if (address !== undefined) this.#byAddress.delete(address);
+    for (const address of addressesOf(endpoint)) this.#taken.delete(address);
   }
 
   #put(key: string, row: EndpointRow): void {
     this.#rows.set(key, row);
-    const address = ipv4Number(row.endpoint.ipv4Address);
-    if (address === undefined) return;
-    this.#byAddress.add(address);
-    this.#reserved.delete(address);
+    for (const address of addressesOf(row.endpoint)) {
+      this.#taken.add(address);
+      this.#reserved.delete(address);
+    }
   }
+}
+
+function addressesOf({ ipv4Address, ipv6Address = "" }: Endpoint): string[] {
+  return [ipv4Address, ipv6Address].filter((address) => address !== "");
 }

@@ -26,6 +26,9 @@ ff02::2\tip6-allrouters
 /** Docker's choice when the host names only servers that a container cannot reach. */
 const FALLBACK_SERVERS: readonly string[] = ["8.8.8.8", "8.8.4.4"];
 
+/** Where `netd` answers inside each container of a user's network: people hard-code it. */
+const NAME_SERVICE = "127.0.0.11";
+
 /** The contents of /etc/hosts, /etc/hostname and /etc/resolv.conf. Throws invalid_argument. */
 export function renderEtcFiles(request: EtcFilesRequest, sources: EtcSources): EtcFiles {
   return {
@@ -39,11 +42,13 @@ function renderHosts(request: EtcFilesRequest, sources: EtcSources): string {
   const shared = request.mode.kind === "host";
   const head = shared ? withNewline(sources.hostHosts) : HOSTS_HEAD;
   const extra = request.extraHosts.map((entry) => renderExtraHost(entry, sources.hostGateway));
-  const address = request.endpoint?.ipv4Address ?? "";
+  const addresses = request.endpoints
+    .flatMap(({ ipv4Address, ipv6Address = "" }) => [ipv4Address, ipv6Address])
+    .filter((address) => address !== "");
   const { hostname, domainname } = request;
   const names = domainname === "" ? hostname : `${hostname}.${domainname} ${hostname}`;
-  const own = shared || address === "" ? "" : `${address}\t${names}\n`;
-  return head + extra.join("") + own;
+  const own = shared ? [] : addresses.map((address) => `${address}\t${names}\n`);
+  return head + extra.join("") + own.join("");
 }
 
 /** Of `--add-host`. Throws invalid_argument in Docker's words. `address` may be `host-gateway`. */
@@ -83,9 +88,14 @@ function renderResolvConf(request: EtcFilesRequest, sources: EtcSources): string
   checkWords([...(wanted.search ?? []), ...(wanted.options ?? [])]);
   const usable =
     request.mode.kind === "host" ? host.servers : host.servers.filter(reachableFromContainer);
-  const servers = wanted.servers ?? (usable.length > 0 ? usable : FALLBACK_SERVERS);
+  const outside = wanted.servers ?? (usable.length > 0 ? usable : FALLBACK_SERVERS);
+  const named = request.endpoints.some(({ dnsNames = [] }) => dnsNames.length > 0);
+  const servers = named ? [NAME_SERVICE] : outside;
   const search = (wanted.search ?? host.search).filter((domain) => domain !== ".");
-  const options = wanted.options ?? host.options;
+  const given = wanted.options ?? host.options;
+  // Short names are the containers': they are asked for as they are first.
+  const ndots = named && !given.some((option) => option.startsWith("ndots:")) ? ["ndots:0"] : [];
+  const options = [...given, ...ndots];
   const lines = servers.map((server) => `nameserver ${server}`);
   if (search.length > 0) lines.push(`search ${search.join(" ")}`);
   if (options.length > 0) lines.push(`options ${options.join(" ")}`);

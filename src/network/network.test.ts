@@ -2,9 +2,11 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { isNaruError } from "../base/mod.ts";
 import type { Metadata } from "../storage/mod.ts";
+import type { AddressRange } from "./active-network.ts";
 import type { Endpoint, EtcFilesRequest } from "./contract.ts";
 import { EndpointBook, type EndpointRow } from "./endpoint-book.ts";
 import { type EtcSources, parseResolvConf, renderEtcFiles } from "./etc-files.ts";
+import { needNetwork } from "./ip-network.ts";
 import {
   ipv4Number,
   ipv4Text,
@@ -86,8 +88,14 @@ describe("addresses", () => {
     ipv4PrefixLength: 29,
     gateway: "10.0.0.1",
   });
-  const network = networkOf(ipv4Number("10.0.0.0") ?? 0, 29);
-  const gateway = network.base + 1;
+  const network = needNetwork("10.0.0.0/29", "subnet");
+  const range: AddressRange = {
+    network,
+    pool: network,
+    gateway: "10.0.0.1",
+    excluded: new Set([network.base + 1n]),
+    asked: true,
+  };
   const metadata = (rows: [string, unknown][]): Metadata => ({
     rows: () => rows,
     commit: () => Promise.resolve(),
@@ -96,9 +104,9 @@ describe("addresses", () => {
 
   test("first, last and gateway are never given; a full network says so", () => {
     const book = new EndpointBook(metadata([]));
-    const given = Array.from({ length: 5 }, () => ipv4Text(book.reserve(network, gateway)));
+    const given = Array.from({ length: 5 }, () => book.reserve(range, ""));
     expect(given).toEqual(["10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"]);
-    expect(() => book.reserve(network, gateway)).toThrow("no available IPv4 addresses");
+    expect(() => book.reserve(range, "")).toThrow("no available IPv4 addresses");
   });
 
   test("rows of a former engine count, quarantined ones too, until forgotten", () => {
@@ -110,35 +118,46 @@ describe("addresses", () => {
       ],
     ];
     const book = new EndpointBook(metadata(rows));
-    expect(book.usedBy("a")?.endpoint.ipv4Address).toBe("10.0.0.2");
-    expect(book.usedBy("b")).toBeUndefined();
-    expect(ipv4Text(book.reserve(network, gateway))).toBe("10.0.0.4");
+    expect(book.usedBy("a").map(({ endpoint: { ipv4Address } }) => ipv4Address)).toEqual([
+      "10.0.0.2",
+    ]);
+    expect(book.usedBy("b")).toEqual([]);
+    expect(book.reserve(range, "")).toBe("10.0.0.4");
     book.forget(endpoint("10.0.0.3"));
-    expect(ipv4Text(book.reserve(network, gateway))).toBe("10.0.0.3");
+    expect(book.reserve(range, "")).toBe("10.0.0.3");
+  });
+
+  test("an address that is asked for is given, unless it is taken, excluded or elsewhere", () => {
+    const book = new EndpointBook(metadata([]));
+    expect(book.reserve(range, "10.0.0.5")).toBe("10.0.0.5");
+    expect(() => book.reserve(range, "10.0.0.5")).toThrow("Address already in use");
+    expect(() => book.reserve(range, "10.0.0.1")).toThrow("Address already in use");
+    expect(() => book.reserve(range, "10.0.1.5")).toThrow("no configured subnet");
+    expect(() => book.reserve({ ...range, asked: false }, "10.0.0.6")).toThrow("user configured");
   });
 
   test("whatever is taken and given back, no address has two owners", () => {
     fc.assert(
       fc.property(fc.array(fc.nat({ max: 9 }), { maxLength: 60 }), (orders) => {
         const book = new EndpointBook(metadata([]));
-        const held: number[] = [];
+        const held: string[] = [];
         for (const order of orders) {
           if (order < 6 && held.length < 5) {
-            const address = book.reserve(network, gateway);
+            const address = book.reserve(range, "");
             expect(held).not.toContain(address);
             if (order < 2) book.release(address);
             else {
               const row = {
                 containerId: "c",
                 state: "used",
-                endpoint: endpoint(ipv4Text(address)),
+                endpoint: endpoint(address),
               } as const;
               book.record(row);
               held.push(address);
             }
           } else {
             const address = held.splice(order % (held.length || 1), 1)[0];
-            if (address !== undefined) book.forget(endpoint(ipv4Text(address)));
+            if (address !== undefined) book.forget(endpoint(address));
           }
         }
       }),
@@ -159,17 +178,19 @@ describe("files under /etc", () => {
   };
   const request: EtcFilesRequest = {
     mode: { kind: "bridge" },
-    endpoint: {
-      networkId: "n",
-      networkName: "bridge",
-      endpointId: "e",
-      netnsPath: "/x",
-      hostLink: "v",
-      macAddress: "",
-      ipv4Address: "172.17.0.2",
-      ipv4PrefixLength: 16,
-      gateway: "172.17.0.1",
-    },
+    endpoints: [
+      {
+        networkId: "n",
+        networkName: "bridge",
+        endpointId: "e",
+        netnsPath: "/x",
+        hostLink: "v",
+        macAddress: "",
+        ipv4Address: "172.17.0.2",
+        ipv4PrefixLength: 16,
+        gateway: "172.17.0.1",
+      },
+    ],
     hostname: "web",
     domainname: "",
     extraHosts: [],
@@ -231,10 +252,7 @@ describe("files under /etc", () => {
   });
 
   test("host mode has the host's files; with only local servers Docker's public ones are used", () => {
-    const host = renderEtcFiles(
-      { ...request, mode: { kind: "host" }, endpoint: undefined },
-      sources,
-    );
+    const host = renderEtcFiles({ ...request, mode: { kind: "host" }, endpoints: [] }, sources);
     expect(host.hosts).toBe("127.0.0.1 localhost\n10.9.9.9 nas\n");
     expect(host.resolvConf).toStartWith(
       "nameserver 127.0.0.1\nnameserver 10.1.1.1\nnameserver fd00::1\n",

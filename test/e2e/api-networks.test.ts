@@ -1,14 +1,17 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { NaruError } from "../../src/base/mod.ts";
+import type { NetworkSummary } from "../../src/network/mod.ts";
 import type { ContainerSummary } from "../../src/spec/mod.ts";
 import { exchange, type FakeEngine, fakeEngine } from "./api-fakes.ts";
 
-const BRIDGE = {
-  id: "b".repeat(64),
-  name: "bridge",
-  driver: "bridge",
+const BRIDGE: NetworkSummary = {
+  ...{ id: "b".repeat(64), name: "bridge", driver: "bridge", builtIn: true },
   createdAt: "2026-11-20T10:00:00.5Z",
-  subnet: "10.9.0.0/24",
-  gateway: "10.9.0.1",
+  ...{ enableIPv4: true, enableIPv6: false, internal: false, attachable: false },
+  ...{ configOnly: false, configFrom: "", ipamDriver: "default", ipamOptions: null },
+  ipam: [{ subnet: "10.9.0.0/24", ipRange: "", gateway: "10.9.0.1", auxiliary: {} }],
+  options: {},
+  labels: {},
 };
 const OLD = { ...BRIDGE, id: "e".repeat(64), name: "none", driver: "null", createdAt: "" };
 
@@ -21,6 +24,8 @@ function summary(id: string, name: string, state: string, address: string): Cont
     MacAddress: "02:00:00:00:00:02",
     IPAddress: address,
     IPPrefixLen: 24,
+    GlobalIPv6Address: "",
+    GlobalIPv6PrefixLen: 0,
   };
   return {
     Id: id,
@@ -34,7 +39,12 @@ beforeAll(async () => {
   engine = await fakeEngine({
     networks: {
       networks: () => [BRIDGE, OLD],
-      networkByName: (name) => [BRIDGE, OLD].find((one) => one.name === name),
+      network(ref) {
+        const found = [BRIDGE, OLD].find(({ id, name }) => name === ref || id.startsWith(ref));
+        if (found === undefined) throw new NaruError("not_found", `network ${ref} not found`);
+        return found;
+      },
+      containersOn: () => [],
     },
     containers: {
       list: async (options) => {

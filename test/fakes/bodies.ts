@@ -3,6 +3,7 @@ import type {
   ContainerCreateBody,
   ExecCreateBody,
   HostConfig,
+  NetworkCreateBody,
 } from "../../src/spec/mod.ts";
 
 /** A Config as the API decodes `{}`. */
@@ -125,5 +126,14 @@ export function execBody(over: Partial<ExecCreateBody> = {}): ExecCreateBody {
     WorkingDir: "",
     Cmd: ["true"],
     ...over,
+  };
+}
+
+/** A network of the driver bridge with everything left to the engine. */
+export function networkBody(name: string): NetworkCreateBody {
+  return {
+    ...{ Name: name, Driver: "bridge", Scope: "local", Internal: false, Attachable: false },
+    ...{ Ingress: false, ConfigOnly: false, ConfigFrom: null, IPAM: null },
+    ...{ EnableIPv4: null, EnableIPv6: null, Options: null, Labels: null },
   };
 }

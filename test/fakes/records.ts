@@ -18,7 +18,7 @@ export function containerRecord(over: Partial<ContainerRecord> = {}): ContainerR
     mounts: [],
     runtime: { name: "crun", path: "/usr/bin/crun", args: [] },
     state: { kind: "created", error: "", exitCode: 0 },
-    endpoint: null,
+    endpoints: [],
     runNumber: 0,
     restartCount: 0,
     stoppedByUser: false,

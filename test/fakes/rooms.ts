@@ -186,9 +186,10 @@ export function fakeNetwork(script: Script): NetworkService {
   const used: Partial<NetworkService> = {
     parseMode: (text) => (text === "none" || text === "host" ? { kind: text } : { kind: "bridge" }),
     networkByName: () => undefined,
+    checkEndpoint: () => undefined,
     async attach() {
       await script.call("network.attach");
-      return ENDPOINT;
+      return [ENDPOINT];
     },
     detach: () => script.call("network.detach"),
     sweep: () => script.call("network.sweep"),

@@ -1,5 +1,5 @@
 import { writeSync } from "node:fs";
-import { createBody, emptyHostConfig, execBody } from "../fakes/bodies.ts";
+import { createBody, emptyHostConfig, execBody, networkBody } from "../fakes/bodies.ts";
 import { Collector, startEngine } from "../integration/containers-fixture.ts";
 
 /*
@@ -45,6 +45,11 @@ answered(`execed ${execId}`);
 const limits = { ...emptyHostConfig(), PidsLimit: 77, Memory: 64 * 1024 * 1024 };
 await service.update(victim.id, limits);
 answered("updated");
+const shared = await engine.network.create(networkBody("shared"));
+await service.connectNetwork(victim.id, shared.id, null);
+answered("connected");
+await service.disconnectNetwork(victim.id, shared.id);
+answered("disconnected");
 await service.stop(victim.id, { signal: "", timeoutSeconds: 10 });
 answered("stopped");
 await service.remove(victim.id, { force: false, volumes: true });

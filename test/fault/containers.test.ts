@@ -153,12 +153,31 @@ async function checkVictim(point: CrashPoint, { engine, answered }: Aftermath): 
   }
   expect(view?.State.Running).toBe(true);
   expect(await echo(engine, "victim")).toBe("alive\n");
+  if (/^(dis)?connect\./.test(point)) await checkPlaces(point, engine);
   if (!point.startsWith("update.")) return;
   // Recorded, so finished: the kernel says what the row says.
   expect(view?.HostConfig.PidsLimit).toBe(77);
   const [v1, v2] = ["/sys/fs/cgroup/pids/pids.max", "/sys/fs/cgroup/pids.max"];
   const read = await output(engine, "victim", ["sh", "-c", `cat ${v1} 2>/dev/null || cat ${v2}`]);
   expect(read).toBe("77\n");
+}
+
+/** The victim is where its inspect says, with a link for each network, and can be connected. */
+async function checkPlaces(point: CrashPoint, engine: TestEngine): Promise<void> {
+  const places = async (): Promise<string[]> =>
+    Object.keys((await find(engine, "victim"))?.NetworkSettings.Networks ?? {}).sort();
+  const links = async (): Promise<string[]> =>
+    (await output(engine, "victim", ["ls", "/sys/class/net"])).trim().split(/\s+/);
+  const stays = point === "connect.after-commit";
+  expect(await places()).toEqual(stays ? ["bridge", "shared"] : ["bridge"]);
+  expect(await links()).toEqual(stays ? ["eth0", "eth1", "lo"] : ["eth0", "lo"]);
+  if (stays) await engine.service.disconnectNetwork("victim", "shared");
+  await engine.service.connectNetwork("victim", "shared", null);
+  expect(await links()).toEqual(["eth0", "eth1", "lo"]);
+  const files = await output(engine, "victim", ["cat", "/etc/resolv.conf", "/etc/hosts"]);
+  const address = (await find(engine, "victim"))?.NetworkSettings.Networks["shared"]?.IPAddress;
+  expect(files).toContain(`${address}`);
+  await engine.service.disconnectNetwork("victim", "shared");
 }
 
 /** With every container removed nothing of this engine is in the kernel or on disk. */

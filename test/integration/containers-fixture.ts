@@ -151,6 +151,8 @@ function makeNetwork(
     ipForward: true,
     ipForwardDrop: false,
     netnsDir: join(roots.dir, "run", "netns"),
+    addressPools: [],
+    events: { publish: () => undefined },
     dns: [],
     dnsSearch: [],
     dnsOptions: [],

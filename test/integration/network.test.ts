@@ -5,6 +5,7 @@ import * as linux from "../../src/linux/mod.ts";
 import {
   createNetworkService,
   type Endpoint,
+  type EndpointRequest,
   type NetworkServiceControl,
 } from "../../src/network/mod.ts";
 import { silentLogger } from "../../src/observe/mod.ts";
@@ -57,6 +58,8 @@ async function startEngine(choice: EngineChoice = {}): Promise<Engine> {
     dnsSearch: [],
     dnsOptions: [],
     netnsDir: `${root}/${shortId}`,
+    addressPools: [],
+    events: { publish: () => undefined },
     metadata,
     queue,
     logger: silentLogger,
@@ -82,12 +85,22 @@ function run(...argv: string[]): string {
   return stdout.toString();
 }
 
-const attachRequest = (containerId: string, kind: "bridge" | "none" = "bridge") => ({
-  containerId,
-  mode: { kind },
-  macAddress: "",
-  sysctls: {},
+const placeOn = (network: string): EndpointRequest => ({
+  ...{ network, macAddress: "", ipv4Address: "", ipv6Address: "", gwPriority: 0 },
+  ...{ driverOptions: {}, dnsNames: [] },
 });
+
+/** The container's one endpoint. */
+async function attach(
+  engine: Engine,
+  containerId: string,
+  network: "bridge" | "none" = "bridge",
+): Promise<Endpoint> {
+  const endpoints = network === "none" ? [] : [placeOn(network)];
+  const [first] = await engine.network.attach({ containerId, endpoints, sysctls: {} });
+  if (first === undefined) throw new Error("no endpoint");
+  return first;
+}
 
 const inNamespace = (path: string): string[] => ["nsenter", `--net=${path}`];
 const inOutside = (): string[] => ["nsenter", "-t", String(outside.pid), "-n"];
@@ -174,8 +187,8 @@ describe("the default bridge", () => {
   let b: Endpoint;
   beforeAll(async () => {
     engine = await startEngine();
-    a = await engine.network.attach(attachRequest("a"));
-    b = await engine.network.attach(attachRequest("b"));
+    a = await attach(engine, "a");
+    b = await attach(engine, "b");
   });
   afterAll(async () => {
     for (const id of ["a", "b", "n"]) await engine.network.detach(id);
@@ -186,8 +199,7 @@ describe("the default bridge", () => {
 
   test("addresses come from the first free pool, each with its MAC", () => {
     expect(engine.network.networkByName("bridge")).toMatchObject({
-      subnet: "172.17.0.0/16",
-      gateway: "172.17.0.1",
+      ipam: [{ subnet: "172.17.0.0/16", gateway: "172.17.0.1" }],
     });
     expect(a).toMatchObject({
       ipv4Address: "172.17.0.2",
@@ -262,7 +274,7 @@ describe("the default bridge", () => {
   });
 
   test("none has a loopback only, and modes and ports are judged by name", async () => {
-    const n = await engine.network.attach(attachRequest("n", "none"));
+    const n = await attach(engine, "n", "none");
     expect(
       run(...inNamespace(n.netnsPath), "ip", "-br", "link")
         .trim()
@@ -279,11 +291,11 @@ describe("the default bridge", () => {
 
   test("an address rests until its link is gone, and 20 at once never collide", async () => {
     await engine.network.detach("a");
-    const again = await engine.network.attach(attachRequest("a"));
+    const again = await attach(engine, "a");
     expect(again.ipv4Address).not.toBe(a.ipv4Address);
     await engine.queue.idle();
     const ids = Array.from({ length: 20 }, (_, index) => `many-${index}`);
-    const many = await Promise.all(ids.map((id) => engine.network.attach(attachRequest(id))));
+    const many = await Promise.all(ids.map((id) => attach(engine, id)));
     const addresses = many.map(({ ipv4Address }) => ipv4Address);
     expect(new Set(addresses).size).toBe(20);
     expect(addresses).toContain(a.ipv4Address);
@@ -298,16 +310,20 @@ describe("crash and restart", () => {
   test("a restarted engine finds its containers whole, and sweeps what nobody owns", async () => {
     const shortId = newId().slice(0, 8);
     let engine = await startEngine({ shortId });
-    const keeps = await engine.network.attach(attachRequest("keeps"));
-    const lost = await engine.network.attach(attachRequest("lost"));
+    const keeps = await attach(engine, "keeps");
+    const lost = await attach(engine, "lost");
     // Killed between two steps: a link and a namespace without any row, and work that never ran.
     run("ip", "link", "add", `nv${shortId.slice(0, 6)}orphan`, "type", "bridge");
     const kernel = new linux.NetworkKernel();
-    await kernel.createNamespace({ path: `${engine.netnsDir}/orphan` });
+    await kernel.createNamespace({
+      path: `${engine.netnsDir}/orphan`,
+      endpoints: [],
+      routes: { ipv4: "", ipv6: "" },
+    });
     await engine.stop();
 
     engine = await startEngine({ shortId });
-    expect(engine.network.networkByName("bridge")?.gateway).toBe(keeps.gateway);
+    expect(engine.network.networkByName("bridge")?.ipam[0]?.gateway).toBe(keeps.gateway);
     expect(await engine.network.isIntact(keeps)).toBe(true);
     await engine.network.sweep(new Set(["keeps"]));
     await engine.queue.idle();
@@ -319,7 +335,7 @@ describe("crash and restart", () => {
       keeps.netnsPath,
     ]);
     expect(await engine.network.isIntact(lost)).toBe(false);
-    const next = await engine.network.attach(attachRequest("next"));
+    const next = await attach(engine, "next");
     expect(next.ipv4Address).not.toBe(keeps.ipv4Address);
     const seen = await withServer(inNamespace(keeps.netnsPath), (port) =>
       seenFrom(inNamespace(next.netnsPath), keeps.ipv4Address, port),
@@ -338,14 +354,14 @@ describe("crash and restart", () => {
   test("detach undone half-way by a crash is finished by the next engine", async () => {
     const shortId = newId().slice(0, 8);
     const first = await startEngine({ shortId });
-    const endpoint = await first.network.attach(attachRequest("c"));
+    const endpoint = await attach(first, "c");
     await first.queue.stop(); // the work is recorded and never runs
     await first.network.detach("c");
     await first.stop();
     const second = await startEngine({ shortId });
     await second.queue.idle();
     expect(second.metadata.rows("addresses").length).toBeGreaterThanOrEqual(0);
-    const again = await second.network.attach(attachRequest("d"));
+    const again = await attach(second, "d");
     expect(again.ipv4Address).toBe(endpoint.ipv4Address);
     await second.network.detach("d");
     await second.queue.idle();
@@ -359,8 +375,8 @@ describe("several engines", () => {
     linux.writeSysctl("net.ipv4.ip_forward", "0");
     const one = await startEngine();
     const two = await startEngine({ bip: "10.77.0.1/24" });
-    const a = await one.network.attach(attachRequest("a"));
-    const b = await two.network.attach(attachRequest("b"));
+    const a = await attach(one, "a");
+    const b = await attach(two, "b");
     expect(b.ipv4Address).toBe("10.77.0.2");
     await withServer(inOutside(), async (port) => {
       expect(await seenFrom(inNamespace(a.netnsPath), OUTSIDE_ADDRESS, port)).toBe("198.51.100.1");
@@ -390,7 +406,7 @@ describe("several engines", () => {
     run("nft", "add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }");
     run("nft", "add rule ip filter FORWARD jump DOCKER-USER");
     const engine = await startEngine();
-    const a = await engine.network.attach(attachRequest("a"));
+    const a = await attach(engine, "a");
     const abroad = await withServer(inOutside(), (port) =>
       seenFrom(inNamespace(a.netnsPath), OUTSIDE_ADDRESS, port),
     );
@@ -405,8 +421,8 @@ describe("several engines", () => {
 
   test("without icc containers reach the outside but not each other", async () => {
     const engine = await startEngine({ icc: false });
-    const a = await engine.network.attach(attachRequest("a"));
-    const b = await engine.network.attach(attachRequest("b"));
+    const a = await attach(engine, "a");
+    const b = await attach(engine, "b");
     const seen = await withServer(inNamespace(b.netnsPath), async (port) => [
       await seenFrom(inNamespace(a.netnsPath), b.ipv4Address, port),
       await seenFrom([], b.ipv4Address, port),
@@ -426,7 +442,7 @@ describe("several engines", () => {
     run("ip", "link", "add", "hostbr", "type", "bridge");
     run("ip", "addr", "add", "10.88.0.1/24", "dev", "hostbr");
     const engine = await startEngine({ bridge: "hostbr" });
-    expect(engine.network.networkByName("bridge")?.subnet).toBe("10.88.0.0/24");
+    expect(engine.network.networkByName("bridge")?.ipam[0]?.subnet).toBe("10.88.0.0/24");
     await engine.network.teardown();
     await engine.stop();
     expect(run("ip", "-br", "addr", "show", "hostbr")).toContain("10.88.0.1/24");

@@ -1,7 +1,20 @@
-import { NaruError, ZERO_TIME } from "../../base/mod.ts";
+import {
+  NaruError,
+  parseDurationNs,
+  parseTimestamp,
+  systemClock,
+  ZERO_TIME,
+} from "../../base/mod.ts";
 import type { NetworkSummary } from "../../network/mod.ts";
-import { type ContainerSummary, decodeFilters } from "../../spec/mod.ts";
-import { type EngineRoute, type PlainHandler, plain } from "./handler.ts";
+import {
+  type ContainerSummary,
+  decodeFilters,
+  decodeNetworkConnect,
+  decodeNetworkCreate,
+  decodeNetworkDisconnect,
+} from "../../spec/mod.ts";
+import type { Call } from "./call.ts";
+import { type EngineContext, type EngineRoute, type PlainHandler, plain } from "./handler.ts";
 
 const FILTERS: ReadonlySet<string> = new Set([
   "dangling",
@@ -12,26 +25,38 @@ const FILTERS: ReadonlySet<string> = new Set([
   "scope",
   "type",
 ]);
+const PRUNE_FILTERS: ReadonlySet<string> = new Set(["until", "label", "label!"]);
+const IPAM_STATUS_SINCE = 1052;
 
-const list: PlainHandler = (call, { networks }) => {
+type Filters = ReadonlyMap<string, readonly string[]>;
+
+const list: PlainHandler = (call, context) => {
+  const { networks } = context;
   const filters = decodeFilters(call.query.text("filters"), FILTERS);
-  const wanted = networks.networks().filter((network) => matches(network, filters));
-  call.json(wanted.map(networkShape));
+  const isUsed = ({ id, builtIn }: NetworkSummary): boolean =>
+    builtIn || networks.containersOn(id).length > 0;
+  const wanted = networks.networks().filter((network) => matches(network, filters, isUsed));
+  call.json(wanted.map((network) => networkShape(call, context, network)));
 };
 
-const inspect: PlainHandler = async (call, { networks, containers }) => {
-  const ref = call.param;
-  const byPrefix = networks.networks().filter((network) => network.id.startsWith(ref));
-  const found = networks.networkByName(ref) ?? (byPrefix.length === 1 ? byPrefix[0] : undefined);
-  if (found === undefined)
-    throw new NaruError("not_found", `network ${ref.slice(0, 100)} not found`);
-  const running = await containers.list({
+const inspect: PlainHandler = async (call, context) => {
+  const found = context.networks.network(call.param);
+  const scope = call.query.text("scope");
+  if (scope !== "" && scope !== "local") {
+    throw new NaruError("not_found", `network ${call.param.slice(0, 100)} not found`);
+  }
+  const running = await context.containers.list({
     all: false,
     limit: 0,
     size: false,
     filters: new Map([["network", [found.name]]]),
   });
-  call.json({ ...networkShape(found), Containers: placesOn(found, running) });
+  call.json({
+    ...networkShape(call, context, found),
+    Containers: placesOn(found, running),
+    // Services are of swarm mode, which naru has not.
+    ...(call.query.flag("verbose") ? { Services: {} } : {}),
+  });
 };
 
 /** Who is on a network now: lists of networks leave them out. @see reference EndpointResource */
@@ -42,37 +67,66 @@ function placesOn(
   const places = running.flatMap(({ Id, Names: [name = ""], State, NetworkSettings }) => {
     const endpoint = NetworkSettings.Networks[network.name];
     if (endpoint === undefined || State === "restarting") return [];
-    const { EndpointID, MacAddress, IPAddress, IPPrefixLen } = endpoint;
-    const IPv4Address = IPAddress === "" ? "" : `${IPAddress}/${IPPrefixLen}`;
-    return [[Id, { Name: name.slice(1), EndpointID, MacAddress, IPv4Address, IPv6Address: "" }]];
+    const { EndpointID, MacAddress } = endpoint;
+    const IPv4Address = withPrefix(endpoint.IPAddress, endpoint.IPPrefixLen);
+    const IPv6Address = withPrefix(endpoint.GlobalIPv6Address, endpoint.GlobalIPv6PrefixLen);
+    return [[Id, { Name: name.slice(1), EndpointID, MacAddress, IPv4Address, IPv6Address }]];
   });
   return Object.fromEntries(places);
 }
 
-/** All of these networks are built in, local and without labels. */
+function withPrefix(address: string, prefixLength: number): string {
+  return address === "" ? "" : `${address}/${prefixLength}`;
+}
+
 function matches(
   network: NetworkSummary,
-  filters: ReadonlyMap<string, readonly string[]>,
+  filters: Filters,
+  isUsed: (network: NetworkSummary) => boolean,
 ): boolean {
   const facts: Readonly<Record<string, (value: string) => boolean>> = {
-    dangling: (value) => value === "false" || value === "0",
+    dangling: (value) => isTrue(value) !== isUsed(network),
     driver: (value) => value === network.driver,
     id: (value) => network.id.startsWith(value),
-    label: () => false,
+    label: (value) => hasLabel(network, value),
     name: (value) => network.name.includes(value),
     scope: (value) => value === "local",
-    type: (value) => value === "builtin",
+    type: (value) => value === (network.builtIn ? "builtin" : "custom"),
   };
-  return [...filters].every(
-    ([key, values]) => values.length === 0 || values.some((value) => facts[key]?.(value)),
-  );
+  return [...filters].every(([key, values]) => {
+    const test = facts[key];
+    if (values.length === 0 || test === undefined) return true;
+    // Every label must be there; of the others any.
+    return key === "label" ? values.every(test) : values.some(test);
+  });
+}
+
+function isTrue(value: string): boolean {
+  return value === "true" || value === "1";
+}
+
+/** `name` or `name=value`. */
+function hasLabel({ labels }: NetworkSummary, wanted: string): boolean {
+  const equals = wanted.indexOf("=");
+  if (equals === -1) return Object.hasOwn(labels, wanted);
+  return labels[wanted.slice(0, equals)] === wanted.slice(equals + 1);
 }
 
 /** @see reference engine-api Network */
-function networkShape(network: NetworkSummary): Record<string, unknown> {
-  const pool = {
-    Subnet: network.subnet,
-    ...(network.gateway === "" ? {} : { Gateway: network.gateway }),
+function networkShape(
+  call: Call,
+  { networks }: EngineContext,
+  network: NetworkSummary,
+): Record<string, unknown> {
+  const used = networks.containersOn(network.id).length;
+  const config = network.ipam.map(({ subnet, ipRange, gateway, auxiliary }) => ({
+    Subnet: subnet,
+    ...(ipRange === "" ? {} : { IPRange: ipRange }),
+    ...(gateway === "" ? {} : { Gateway: gateway }),
+    ...(Object.keys(auxiliary).length === 0 ? {} : { AuxiliaryAddresses: auxiliary }),
+  }));
+  const inUse = {
+    Subnets: Object.fromEntries(config.map(({ Subnet }) => [Subnet, { IPsInUse: used }])),
   };
   return {
     Name: network.name,
@@ -80,21 +134,89 @@ function networkShape(network: NetworkSummary): Record<string, unknown> {
     Created: network.createdAt === "" ? ZERO_TIME : network.createdAt,
     Scope: "local",
     Driver: network.driver,
-    EnableIPv4: true,
-    EnableIPv6: false,
-    IPAM: { Driver: "default", Options: null, Config: network.subnet === "" ? [] : [pool] },
-    Internal: false,
-    Attachable: false,
+    EnableIPv4: network.enableIPv4,
+    EnableIPv6: network.enableIPv6,
+    IPAM: { Driver: network.ipamDriver, Options: network.ipamOptions, Config: config },
+    Internal: network.internal,
+    Attachable: network.attachable,
     Ingress: false,
-    ConfigFrom: { Network: "" },
-    ConfigOnly: false,
+    ConfigFrom: { Network: network.configFrom },
+    ConfigOnly: network.configOnly,
     Containers: {},
-    Options: {},
-    Labels: {},
+    Options: network.options,
+    Labels: network.labels,
+    ...(call.version >= IPAM_STATUS_SINCE && !network.builtIn ? { Status: { IPAM: inUse } } : {}),
   };
+}
+
+const create: PlainHandler = async (call, { networks }) => {
+  const body = decodeNetworkCreate(await call.jsonBody());
+  const { id, warning } = await networks.create(body);
+  call.json({ Id: id, Warning: warning }, 201);
+};
+
+const remove: PlainHandler = async (call, { networks }) => {
+  await networks.remove(call.param);
+  call.empty(204);
+};
+
+const connect: PlainHandler = async (call, { networks, containers }) => {
+  const body = decodeNetworkConnect(await call.jsonBody());
+  const { id } = networks.network(call.param);
+  await containers.connectNetwork(body.Container, id, body.EndpointConfig);
+  call.empty(200);
+};
+
+const disconnect: PlainHandler = async (call, { networks, containers }) => {
+  const { Container: container } = decodeNetworkDisconnect(await call.jsonBody());
+  const { id } = networks.network(call.param);
+  // Force is for endpoints whose container is gone, which naru has none of.
+  await containers.disconnectNetwork(container, id);
+  call.empty(200);
+};
+
+const prune: PlainHandler = async (call, { networks }) => {
+  const filters = decodeFilters(call.query.text("filters"), PRUNE_FILTERS);
+  const beforeNs = untilOf(filters);
+  const unused = networks
+    .networks()
+    .filter(({ builtIn, id }) => !builtIn && networks.containersOn(id).length === 0)
+    .filter((network) => (filters.get("label") ?? []).every((text) => hasLabel(network, text)))
+    .filter((network) => !(filters.get("label!") ?? []).some((text) => hasLabel(network, text)))
+    .filter(({ createdAt }) => beforeNs === undefined || parseTimestamp(createdAt) <= beforeNs);
+  const deleted: string[] = [];
+  for (const { id, name } of unused) {
+    try {
+      await networks.remove(id);
+      deleted.push(name);
+    } catch (error) {
+      // A container came onto it meanwhile, or another client was faster.
+      if (
+        !(error instanceof NaruError) ||
+        (error.kind !== "forbidden" && error.kind !== "not_found")
+      )
+        throw error;
+    }
+  }
+  call.json({ NetworksDeleted: deleted.length === 0 ? null : deleted });
+};
+
+/** `10m` ago, RFC 3339 or unix seconds. */
+function untilOf(filters: Filters): bigint | undefined {
+  const [text] = filters.get("until") ?? [];
+  if (text === undefined) return undefined;
+  if (/^\d{1,12}$/.test(text)) return BigInt(text) * 1_000_000_000n;
+  const ageNs = parseDurationNs(text);
+  if (ageNs !== undefined) return systemClock.nowNs() - BigInt(ageNs);
+  return parseTimestamp(text);
 }
 
 export const NETWORK_ROUTES: readonly EngineRoute[] = [
   plain("GET /networks", list),
   plain("GET /networks/{id}", inspect),
+  plain("POST /networks/create", create),
+  plain("POST /networks/prune", prune, { since: 1025 }),
+  plain("DELETE /networks/{id}", remove),
+  plain("POST /networks/{id}/connect", connect),
+  plain("POST /networks/{id}/disconnect", disconnect),
 ];

@@ -23,6 +23,7 @@ const IFF_UP = 1;
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
+const IFLA_LINK = 5;
 const IFLA_MASTER = 10;
 const IFLA_PROTINFO = 12;
 const IFLA_LINKINFO = 18;
@@ -31,6 +32,10 @@ const IFLA_NET_NS_FD = 28;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const VETH_INFO_PEER = 1;
+const IFLA_VLAN_ID = 1;
+const IFLA_MACVLAN_MODE = 1;
+const IFLA_IPVLAN_MODE = 1;
+const IFLA_IPVLAN_FLAGS = 2;
 const IFLA_BRPORT_ISOLATED = 33;
 
 /** Bytes and packets since the link was made, seen from the link itself. */
@@ -119,6 +124,86 @@ export function newBridge(
     nestedAttribute(IFLA_LINKINFO, textAttribute(IFLA_INFO_KIND, "bridge")),
   ]);
   return { type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, body };
+}
+
+/** A link of a container that shares its parent's wire. @see linux/if_link.h, macvlan and ipvlan */
+export type SharedLinkKind =
+  | { readonly kind: "macvlan"; readonly mode: keyof typeof MACVLAN_MODES }
+  | {
+      readonly kind: "ipvlan";
+      readonly mode: keyof typeof IPVLAN_MODES;
+      readonly flag: keyof typeof IPVLAN_FLAGS;
+    };
+
+const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
+const IPVLAN_MODES = { l2: 0, l3: 1, l3s: 2 } as const;
+const IPVLAN_FLAGS = { bridge: 0, private: 1, vepa: 2 } as const;
+
+export interface SharedLinkRequest {
+  readonly name: string;
+  readonly parentIndex: number;
+  readonly shared: SharedLinkKind;
+  /** "" where the parent's is used (ipvlan). */
+  readonly macAddress: string;
+  readonly mtu: number;
+  readonly namespaceFd: number;
+}
+
+/** Made in another namespace from the start. */
+export function newSharedLink(request: SharedLinkRequest): NetlinkRequest {
+  const { shared } = request;
+  const data =
+    shared.kind === "macvlan"
+      ? [u32Attribute(IFLA_MACVLAN_MODE, MACVLAN_MODES[shared.mode])]
+      : [
+          u16Attribute(IFLA_IPVLAN_MODE, IPVLAN_MODES[shared.mode]),
+          u16Attribute(IFLA_IPVLAN_FLAGS, IPVLAN_FLAGS[shared.flag]),
+        ];
+  const body = Buffer.concat([
+    linkHeader(),
+    textAttribute(IFLA_IFNAME, request.name),
+    u32Attribute(IFLA_LINK, request.parentIndex),
+    ...(request.mtu === 0 ? [] : [u32Attribute(IFLA_MTU, request.mtu)]),
+    ...(request.macAddress === "" ? [] : [attribute(IFLA_ADDRESS, macBytes(request.macAddress))]),
+    u32Attribute(IFLA_NET_NS_FD, request.namespaceFd),
+    nestedAttribute(
+      IFLA_LINKINFO,
+      textAttribute(IFLA_INFO_KIND, shared.kind),
+      nestedAttribute(IFLA_INFO_DATA, ...data),
+    ),
+  ]);
+  return { type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, body };
+}
+
+/** The VLAN `id` of a link, up. @see ip-link(8) vlan */
+export function newVlan(name: string, parentIndex: number, id: number): NetlinkRequest {
+  const body = Buffer.concat([
+    linkHeader({ up: true }),
+    textAttribute(IFLA_IFNAME, name),
+    u32Attribute(IFLA_LINK, parentIndex),
+    nestedAttribute(
+      IFLA_LINKINFO,
+      textAttribute(IFLA_INFO_KIND, "vlan"),
+      nestedAttribute(IFLA_INFO_DATA, u16Attribute(IFLA_VLAN_ID, id)),
+    ),
+  ]);
+  return { type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, body };
+}
+
+/** A parent that leads nowhere: its containers reach each other alone. */
+export function newDummy(name: string): NetlinkRequest {
+  const body = Buffer.concat([
+    linkHeader({ up: true }),
+    textAttribute(IFLA_IFNAME, name),
+    nestedAttribute(IFLA_LINKINFO, textAttribute(IFLA_INFO_KIND, "dummy")),
+  ]);
+  return { type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, body };
+}
+
+function u16Attribute(type: number, value: number): Uint8Array {
+  const data = Buffer.alloc(2);
+  data.writeUInt16LE(value);
+  return attribute(type, data);
 }
 
 export function linkUp(name: string): NetlinkRequest {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { newAddress, newDefaultRoute, parseAddress, parseRoute } from "./address.ts";
+import { newAddress, parseAddress, parseRoute, setDefaultRoute } from "./address.ts";
 import { deleteLink, isolatePort, newVeth, parseLink } from "./link.ts";
 import {
   attribute,
@@ -37,10 +37,10 @@ describe("netlink messages", () => {
 
   test("a default route", () => {
     const want = bytes(`
-      24000000 1800 0106 07000000 00000000
+      24000000 1800 0105 07000000 00000000
       02 00 00 00 fe 03 00 01 00000000
       0800 0500 ac110001`);
-    expect(encoded(newDefaultRoute("172.17.0.1"))).toEqual(want);
+    expect(encoded(setDefaultRoute("172.17.0.1"))).toEqual(want);
   });
 
   test("an isolated port", () => {

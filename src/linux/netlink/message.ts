@@ -19,6 +19,7 @@ export const NLM_F_REQUEST: number = 0x1;
 export const NLM_F_ACK: number = 0x4;
 export const NLM_F_DUMP_INTR: number = 0x10;
 export const NLM_F_DUMP: number = 0x300;
+export const NLM_F_REPLACE: number = 0x100;
 export const NLM_F_EXCL: number = 0x200;
 export const NLM_F_CREATE: number = 0x400;
 export const NLMSG_ERROR: number = 2;

@@ -4,51 +4,23 @@ import {
   field,
   flag,
   hasAnyField,
-  int64,
   list,
   map,
   object,
-  omitEmpty,
-  optional,
   pointer,
   text,
 } from "../decode.ts";
 import type { ContainerCreateBody, ExecCreateBody } from "./container.ts";
 import { CONTAINER_CONFIG_FIELDS } from "./container-config-decoder.ts";
 import { decodeConsoleSize, decodeHostConfig } from "./host-config-decoder.ts";
-import type { EndpointIpamConfig, EndpointSettings, NetworkingConfig } from "./network.ts";
-
-const endpoint: Decoder<EndpointSettings> = object<EndpointSettings>({
-  IPAMConfig: field(
-    pointer(
-      object<EndpointIpamConfig>({
-        IPv4Address: omitEmpty(text),
-        IPv6Address: omitEmpty(text),
-        LinkLocalIPs: omitEmpty(list(text)),
-      }),
-    ),
-  ),
-  Links: field(list(text)),
-  Aliases: field(list(text)),
-  MacAddress: field(text),
-  DriverOpts: field(map(text)),
-  GwPriority: omitEmpty(int64),
-  NetworkID: field(text),
-  EndpointID: field(text),
-  Gateway: field(text),
-  IPAddress: field(text),
-  IPPrefixLen: field(int64),
-  IPv6Gateway: field(text),
-  GlobalIPv6Address: field(text),
-  GlobalIPv6PrefixLen: field(int64),
-  DNSNames: optional(list(text)),
-});
+import type { NetworkingConfig } from "./network.ts";
+import { endpointSettings } from "./network-decoder.ts";
 
 const createBody: Decoder<ContainerCreateBody> = object<ContainerCreateBody>({
   ...CONTAINER_CONFIG_FIELDS,
   HostConfig: field(decodeHostConfig),
   NetworkingConfig: field(
-    object<NetworkingConfig>({ EndpointsConfig: field(map(pointer(endpoint))) }),
+    object<NetworkingConfig>({ EndpointsConfig: field(map(pointer(endpointSettings))) }),
   ),
 });
 

@@ -10,6 +10,7 @@ export type * from "./host-config.ts";
 export * from "./host-config-decoder.ts";
 export type * from "./image.ts";
 export type * from "./network.ts";
+export * from "./network-decoder.ts";
 export type * from "./stats.ts";
 export type * from "./volume.ts";
 export * from "./volume-decoder.ts";

@@ -34,3 +34,46 @@ export interface NetworkSettings {
   Ports: Record<string, { HostIp: string; HostPort: string }[] | null>;
   Networks: Record<string, EndpointSettings>;
 }
+
+/** Body of `POST /networks/create`. */
+export interface NetworkCreateBody {
+  Name: string;
+  Driver: string;
+  Scope: string;
+  Internal: boolean;
+  Attachable: boolean;
+  Ingress: boolean;
+  ConfigOnly: boolean;
+  ConfigFrom: { Network: string } | null;
+  IPAM: NetworkIpam | null;
+  /** null: the driver's default. */
+  EnableIPv4: boolean | null;
+  EnableIPv6: boolean | null;
+  Options: Record<string, string> | null;
+  Labels: Record<string, string> | null;
+}
+
+export interface NetworkIpam {
+  Driver: string;
+  Options: Record<string, string> | null;
+  Config: NetworkIpamConfig[] | null;
+}
+
+export interface NetworkIpamConfig {
+  Subnet: string;
+  IPRange: string;
+  Gateway: string;
+  AuxiliaryAddresses: Record<string, string> | null;
+}
+
+/** Body of `POST /networks/{id}/connect`. */
+export interface NetworkConnectBody {
+  Container: string;
+  EndpointConfig: EndpointSettings | null;
+}
+
+/** Body of `POST /networks/{id}/disconnect`. */
+export interface NetworkDisconnectBody {
+  Container: string;
+  Force: boolean;
+}
