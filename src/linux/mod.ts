@@ -23,6 +23,12 @@ export {
 } from "./overlay.ts";
 export * from "./process.ts";
 export * from "./process-watch.ts";
+export {
+  directoryLimit,
+  freeDirectoryLimit,
+  hasProjectQuota,
+  limitDirectory,
+} from "./project-quota.ts";
 export * from "./rlimit.ts";
 export * from "./seqpacket.ts";
 export { mountSlowly } from "./slow-mount.ts";

@@ -1,11 +1,11 @@
 import { mkdir, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { NaruError } from "../base/mod.ts";
-import { umountDetached } from "../linux/mod.ts";
+import { hasProjectQuota, limitDirectory, umountDetached } from "../linux/mod.ts";
 import type { Volume, VolumeDriver } from "./contract.ts";
 import { imageUsageBytes, makeImage, mountImage } from "./image-file.ts";
 import { mountPlan } from "./local-mount.ts";
-import { planLocal } from "./local-options.ts";
+import { type LocalPlan, planLocal } from "./local-options.ts";
 import { checkLocalName } from "./name.ts";
 import { treeSizeBytes } from "./tree-size.ts";
 
@@ -47,19 +47,24 @@ export function createLocalDriver(dir: string): LocalDriver {
     async create(name, options) {
       checkLocalName(name);
       const plan = planLocal(options);
-      if (plan.kind === "directory" && plan.sizeBytes > 0) throw noQuota();
-      if (plan.kind !== "image") return;
+      if (!isMade(plan)) return;
+      await mkdir(dir, { recursive: true, mode: 0o701 });
+      if (plan.kind === "directory" && !hasProjectQuota(dir)) throw noQuota();
       await materialise(name);
       await writeFile(join(dir, name, UNRECORDED), "");
-      await makeImage(imageOf(name), plan);
+      if (plan.kind === "image") await makeImage(imageOf(name), plan);
+      else limitDirectory(pathOf(name), plan.sizeBytes);
     },
     remove: () => Promise.resolve(),
     isDirectory: ({ options = {} }) => planLocal(options).kind === "directory",
-    makeBeside: async (_volume, path) => {
+    async makeBeside({ options = {} }, path) {
       await mkdir(path, { mode: 0o755 });
+      const plan = planLocal(options);
+      // A project of its own: in one with the old content both together would be over the limit.
+      if (plan.kind === "directory" && plan.sizeBytes > 0) limitDirectory(path, plan.sizeBytes);
     },
     async undoCreate({ name, options = {} }) {
-      if (planLocal(options).kind === "image") {
+      if (isMade(planLocal(options))) {
         await rm(join(dir, name), { recursive: true, force: true });
         return;
       }
@@ -67,8 +72,7 @@ export function createLocalDriver(dir: string): LocalDriver {
       for (const path of [pathOf(name), join(dir, name)]) await rmdir(path).catch(() => undefined);
     },
     async recorded({ name, options = {} }) {
-      const isImage = planLocal(options).kind === "image";
-      if (isImage) await rm(join(dir, name, UNRECORDED), { force: true });
+      if (isMade(planLocal(options))) await rm(join(dir, name, UNRECORDED), { force: true });
     },
     async mount({ name, options = {} }, { first }) {
       const target = await materialise(name);
@@ -88,6 +92,11 @@ export function createLocalDriver(dir: string): LocalDriver {
       return plan.kind === "image" ? imageUsageBytes(imageOf(name)) : treeSizeBytes(pathOf(name));
     },
   };
+}
+
+/** Has it more than a directory that is made at its first use? */
+function isMade(plan: LocalPlan): plan is LocalPlan & { readonly kind: "directory" | "image" } {
+  return plan.kind === "image" || (plan.kind === "directory" && plan.sizeBytes > 0);
 }
 
 function noQuota(): NaruError {

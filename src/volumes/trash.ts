@@ -1,8 +1,8 @@
 import { existsSync, renameSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { NaruError, newId, shortId } from "../base/mod.ts";
-import { listMounts, mountsBelow, umount } from "../linux/mod.ts";
+import { errorCode, NaruError, newId, shortId } from "../base/mod.ts";
+import { freeDirectoryLimit, listMounts, mountsBelow, umount } from "../linux/mod.ts";
 import type { Change, Metadata, WorkItem, WorkQueue } from "../storage/mod.ts";
 import type { Volume, VolumeRemoval } from "./contract.ts";
 import { crashPoint } from "./crash-point.ts";
@@ -31,8 +31,19 @@ export function handleTrash({ work, dir }: Options): void {
     if (mountsBelow(path, listMounts()).length > 0) {
       throw new NaruError("unavailable", `something is mounted in ${path}`);
     }
+    freeLimit(join(path, "_data"));
     await rm(path, { recursive: true, force: true });
   });
+}
+
+/** Its project's number may be somebody else's next. */
+function freeLimit(path: string): void {
+  try {
+    freeDirectoryLimit(path);
+  } catch (error) {
+    // Gone already, or a file system without projects.
+    if (errorCode(error) === undefined) throw error;
+  }
 }
 
 /** Deletes rows and, once that is committed, gives the names free at once. */

@@ -11,6 +11,7 @@ import { debianKernel } from "./kernel.ts";
 import { runInVm, type VmResult, vmObstacle } from "./machine.ts";
 import { readTestCases, type TestCase } from "./report.ts";
 
+const GUESTS = ["cgroup2.ts", "volume-limits.ts"];
 const VM_LIMIT_MS = 240_000; // 40 s with both cores free; emulation shares them with other suites
 
 const obstacle: string | undefined = await findObstacle();
@@ -30,11 +31,11 @@ async function findObstacle(): Promise<string | undefined> {
 /** The guest has no Bun of its own: this one runs the tests there too. */
 function guestScript(): string {
   const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
-  const guest = join(ROOT, "test/vm/guest/cgroup2.ts");
+  const guests = GUESTS.map((name) => join(ROOT, "test/vm/guest", name));
   const report = ["--reporter=junit", "--reporter-outfile=/run/report.xml"];
   return [
     `cd ${quote(ROOT)}`,
-    [process.execPath, "test", guest, ...report].map(quote).join(" "),
+    [process.execPath, "test", ...guests, ...report].map(quote).join(" "),
     "cat /run/report.xml > /dev/ttyS1",
     "",
   ].join("\n");
