@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { emptyConfig, emptyHostConfig } from "../../test/fakes/bodies.ts";
-import type { ContainerConfig, HostConfig } from "../spec/mod.ts";
+import type { ContainerConfig, HostConfig, Mount } from "../spec/mod.ts";
 import { inMountOrder, parseBind, planMounts } from "./mounts-plan.ts";
 
 function plan(host: Partial<HostConfig>, config: Partial<ContainerConfig> = {}) {
@@ -102,7 +102,9 @@ describe("mounts", () => {
 
 test("a volume's labels and a part of it are kept for its making and its mounting", () => {
   const VolumeOptions = { Labels: { of: "tests" }, Subpath: "a//b/../c", NoCopy: true };
-  const [one] = plan({ Mounts: [{ Type: "volume", Target: "/v", VolumeOptions }] });
+  const [one] = plan({
+    Mounts: [{ Type: "volume", Source: "v", Target: "/v", VolumeOptions }],
+  });
   expect(one).toMatchObject({ labels: { of: "tests" }, subpath: "a/c", copyUp: false });
 });
 
@@ -118,4 +120,33 @@ test("tmpfs options are checked", () => {
 test("parents are mounted before what is inside them", () => {
   const mounts = plan({ Binds: ["/1:/a/b/c", "/2:/a", "/3:/a/b"] });
   expect(inMountOrder(mounts).map((mount) => mount.destination)).toEqual(["/a", "/a/b", "/a/b/c"]);
+});
+
+test("options of another type, and what an anonymous volume cannot be, are refused", () => {
+  const bad: readonly (readonly [Mount, string])[] = [
+    [{ Type: "tmpfs", Target: "/x", BindOptions: { NonRecursive: true } }, "BindOptions"],
+    [{ Type: "tmpfs", Target: "/x", VolumeOptions: { NoCopy: true } }, "VolumeOptions"],
+    [{ Type: "volume", Target: "/x", Source: "v", BindOptions: {} }, "BindOptions"],
+    [{ Type: "volume", Target: "/x", Source: "v", ImageOptions: {} }, "ImageOptions"],
+    [{ Type: "volume", Target: "/x", ReadOnly: true }, "ReadOnly"],
+    [{ Type: "volume", Target: "/x", VolumeOptions: { Subpath: "a" } }, "Subpath"],
+    [{ Type: "bind", Target: "/x", Source: "/a", VolumeOptions: {} }, "VolumeOptions"],
+    [{ Type: "npipe", Target: "/x", Source: "a" }, "npipe"],
+    [{ Type: "cluster", Target: "/x", Source: "a" }, "cluster"],
+  ];
+  for (const [mount, words] of bad) expect(() => plan({ Mounts: [mount] })).toThrow(words);
+});
+
+test("VolumeDriver is of the volumes that name none themselves", () => {
+  const Mounts = [{ Type: "volume", Target: "/m", Source: "m" }];
+  const driven = plan(
+    { VolumeDriver: "far", Binds: ["v:/v", "/h:/h"], Mounts },
+    { Volumes: { "/i": {} } },
+  );
+  expect(driven.map((mount) => [mount.destination, mount.volumeDriver])).toEqual([
+    ["/v", "far"],
+    ["/h", undefined],
+    ["/m", undefined],
+    ["/i", "far"],
+  ]);
 });

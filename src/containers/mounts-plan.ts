@@ -158,6 +158,9 @@ function parseMount(mount: Mount, index: number): PlannedMount {
   }
   const destination = posix.resolve(mount.Target);
   if (destination === "/") throw fail("invalid specification: destination can't be '/'");
+  if (mount.ImageOptions && mount.Type !== "image") {
+    throw fail("field ImageOptions must not be specified");
+  }
   const common = {
     ...BLANK,
     destination,
@@ -208,6 +211,7 @@ function bindPart(mount: Mount, fail: (why: string) => NaruError): Partial<Plann
   }
   const recursion = readOnlyRecursion(options ?? {});
   return {
+    ...idMappingPart(options ?? {}, fail),
     ...(recursion === undefined ? {} : { readOnlyRecursion: recursion }),
     type: "bind",
     source: posix.resolve(source),
@@ -217,6 +221,20 @@ function bindPart(mount: Mount, fail: (why: string) => NaruError): Partial<Plann
     // CreateMountpoint: a missing source is made, as for Binds.
     options: options?.CreateMountpoint === true ? ["create"] : [],
   };
+}
+
+/** By intent, as the contract's `match-user`; the mapping of a user namespace needs one. */
+function idMappingPart(
+  { IDMapping: mapping }: BindOptions,
+  fail: (why: string) => NaruError,
+): Partial<PlannedMount> {
+  if (!mapping) return {};
+  const { Source: source = "", User: user = "" } = mapping;
+  if (source === "userns") {
+    throw unsupported("BindOptions.IDMapping.Source", "userns (without a user namespace)");
+  }
+  if (source !== "match-user") throw fail(`invalid IDMapping source: ${source.slice(0, 60)}`);
+  return { matchUser: user };
 }
 
 function readOnlyRecursion(options: BindOptions): "none" | "forced" | undefined {
@@ -256,6 +274,12 @@ function volumePart(mount: Mount, fail: (why: string) => NaruError): Partial<Pla
   if (mount.TmpfsOptions) throw fail("field TmpfsOptions must not be specified");
   const { Name: driver = "", Options: driverOptions } = options?.DriverConfig ?? {};
   const subpath = checkSubpath(options?.Subpath ?? "", fail);
+  if (source === "" && mount.ReadOnly === true) {
+    throw fail("must not set ReadOnly mode when using anonymous volumes");
+  }
+  if (source === "" && subpath !== "") {
+    throw fail("must not set Subpath when using anonymous volumes");
+  }
   return {
     ...(subpath === "" ? {} : { subpath }),
     ...(options?.Labels ? { labels: options.Labels } : {}),
@@ -271,6 +295,8 @@ function volumePart(mount: Mount, fail: (why: string) => NaruError): Partial<Pla
 
 function tmpfsPart(mount: Mount, fail: (why: string) => NaruError): Partial<PlannedMount> {
   if ((mount.Source ?? "") !== "") throw fail("field Source must not be specified");
+  if (mount.BindOptions) throw fail("field BindOptions must not be specified");
+  if (mount.VolumeOptions) throw fail("field VolumeOptions must not be specified");
   const options: string[] = [];
   const { SizeBytes: sizeBytes = 0, Mode: mode = 0, Options: pairs } = mount.TmpfsOptions ?? {};
   if (sizeBytes < 0) throw fail("negative tmpfs size");

@@ -37,6 +37,8 @@ export interface RecordedMount {
    * that cannot be read-only too. Absent: read-only too where the kernel can, as Docker does.
    */
   readonly readOnlyRecursion?: "none" | "forced";
+  /** Of a bind: its owner is seen as this user of the container, "" for the one that it runs as. */
+  readonly matchUser?: string;
   /** What of a volume or an image is mounted; absent or "": all. */
   readonly subpath?: string;
   /** Of a volume that is made for this container. */

@@ -6,6 +6,7 @@ import {
   MS_BIND,
   MS_REC,
   mount,
+  mountIdMapped,
   mountOverlay,
   O_DIRECTORY,
   O_PATH,
@@ -60,18 +61,57 @@ export function stageAlone(
   return stage(room, id, { ...from, recursive: false });
 }
 
+/** Binds `source` with its owner seen as `user` (and the other way round), and returns where. */
+export async function stageIdMapped(
+  room: Room,
+  id: string,
+  from: {
+    readonly source: string;
+    readonly name: string;
+    readonly recursive: boolean;
+    readonly user: { readonly uid: number; readonly gid: number };
+  },
+): Promise<string> {
+  const { source, user, recursive } = from;
+  const owner = statSync(source);
+  const target = stagedName(room, id, from);
+  try {
+    await mountIdMapped(source, target, {
+      user: { onDisk: owner.uid, seenAs: user.uid },
+      group: { onDisk: owner.gid, seenAs: user.gid },
+      recursive,
+    });
+  } catch (cause) {
+    const code = errorCode(cause) ?? "";
+    if (!["EINVAL", "ENOSYS", "EOPNOTSUPP"].includes(code)) throw cause;
+    const message = `BindOptions.IDMapping: the kernel or the file system of ${source} has no id-mapped mounts (${code})`;
+    throw new NaruError("unsupported", message, { field: "BindOptions" }, { cause });
+  }
+  return target;
+}
+
 function stage(
   room: Room,
   id: string,
   from: { readonly source: string; readonly name: string; readonly recursive: boolean },
 ): string {
   const { source } = from;
+  const target = stagedName(room, id, from);
+  mount({ source, target, flags: from.recursive ? MS_BIND | MS_REC : MS_BIND });
+  return target;
+}
+
+/** Makes what `source` is mounted over: a directory, or a file for anything else. */
+function stagedName(
+  room: Room,
+  id: string,
+  { source, name }: { readonly source: string; readonly name: string },
+): string {
   const folder = folderOf(bundleDir(room, id));
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const target = join(folder, from.name);
+  const target = join(folder, name);
   if (statSync(source).isDirectory()) mkdirSync(target);
   else writeFileSync(target, "");
-  mount({ source, target, flags: from.recursive ? MS_BIND | MS_REC : MS_BIND });
   return target;
 }
 

@@ -8,8 +8,9 @@ import type { SpecMount, SpecNamespace, SpecNamespaces, SpecShm } from "../runti
 import { inMountOrder } from "./mounts-plan.ts";
 import type { ContainerRecord, RecordedMount } from "./record.ts";
 import { bundleDir, type Room } from "./room.ts";
-import { withDirectoryInRoot } from "./rootfs.ts";
-import { stageAlone, stageImage, stageSubpath } from "./staged-mounts.ts";
+import { readInRoot, withDirectoryInRoot } from "./rootfs.ts";
+import { stageAlone, stageIdMapped, stageImage, stageSubpath } from "./staged-mounts.ts";
+import { resolveUser } from "./user.ts";
 import { acquireVolume } from "./volume-use.ts";
 
 /** How the container is on the network; `NetworkDisabled` is Docker's older way to say none. */
@@ -246,14 +247,26 @@ async function realiseMount(
     }
     case "bind":
       await ensureBindSource(one);
-      return bindOf(
-        room,
-        one,
-        one.nonRecursive
-          ? stageAlone(room, place.id, { source: one.source, name: place.name })
-          : one.source,
-      );
+      return bindOf(room, one, await bindSource(room, one, place));
   }
+}
+
+/** The source itself, or a mount of it that is made for this start. */
+async function bindSource(
+  room: Room,
+  one: RecordedMount,
+  { rootfs, id, name }: { readonly rootfs: string; readonly id: string; readonly name: string },
+): Promise<string> {
+  const { source, matchUser, nonRecursive } = one;
+  if (matchUser !== undefined) {
+    const asked = matchUser === "" ? room.table.must(id).config.User : matchUser;
+    const user = resolveUser(asked, [], {
+      passwd: readInRoot(rootfs, "/etc/passwd"),
+      group: readInRoot(rootfs, "/etc/group"),
+    });
+    return stageIdMapped(room, id, { source, name, user, recursive: !nonRecursive });
+  }
+  return nonRecursive ? stageAlone(room, id, { source, name }) : source;
 }
 
 function subpathOf(

@@ -6,6 +6,7 @@ export * from "./file.ts";
 export * from "./group-limits.ts";
 export * from "./group-stats.ts";
 export * from "./host-stats.ts";
+export { mountIdMapped } from "./idmap.ts";
 export * from "./kernel.ts";
 export type { PathText } from "./libc.ts";
 export { attachLoop } from "./loop.ts";

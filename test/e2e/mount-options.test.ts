@@ -1,7 +1,15 @@
 /** What `--mount` can ask for beside a source and a target, seen from inside. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import type Dockerode from "dockerode";
@@ -44,6 +52,7 @@ for (const runtime of ["crun", "runc"]) {
 
     its("a read-only bind is so for what is mounted beneath it, unless told otherwise", readOnly);
     its("a bind without recursion, and one whose source is made", otherBinds);
+    its("an id-mapped bind shows its owner as the container's user", idMapped);
     its("an image's files, or some of them, read-only", images);
     its("a part of a volume, which no link leads out of", subpaths);
     its("an empty volume stays empty with NoCopy", volumes);
@@ -87,6 +96,29 @@ async function otherBinds(): Promise<void> {
     if (tag === "") expect(stdout).not.toMatch(/shared:|master:/);
     else expect(stdout).toContain(tag);
   }
+}
+
+async function idMapped(): Promise<void> {
+  const source = join(folder, "owned");
+  mkdirSync(source, { recursive: true });
+  writeFileSync(join(source, "mine"), "");
+  writeFileSync(join(source, "theirs"), "");
+  for (const name of ["", "mine"]) chownSync(join(source, name), 1234, 2345);
+  chownSync(join(source, "theirs"), 55, 55);
+  const bind = (IDMapping: Fields): Fields => ({
+    ...{ Type: "bind", Source: source, Target: "/m", BindOptions: { IDMapping } },
+  });
+  const script = "stat -c '%n %u:%g' /m /m/mine /m/theirs; touch /m/made";
+  const asked = { ...with_(bind({ Source: "match-user" })), User: "7:8" };
+  expect((await run(docker, script, asked)).stdout).toBe("/m 7:8\n/m/mine 7:8\n/m/theirs 55:55\n");
+  const made = statSync(join(source, "made"));
+  expect([made.uid, made.gid]).toEqual([1234, 2345]);
+  const other = with_(bind({ Source: "match-user", User: "55" }));
+  const swapped = (await run(docker, "stat -c %u /m/mine /m/theirs", other)).stdout;
+  expect(swapped).toBe("55\n1234\n");
+  const userns = await refused(run(docker, "true", with_(bind({ Source: "userns" }))));
+  expect(userns).toMatchObject({ status: 501, text: expect.stringContaining("IDMapping") });
+  expect((await refused(run(docker, "true", with_(bind({ Source: "magic" }))))).status).toBe(400);
 }
 
 async function images(): Promise<void> {

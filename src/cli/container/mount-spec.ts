@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { NaruError } from "../../base/mod.ts";
-import type { BindOptions, Mount, TmpfsOptions, VolumeOptions } from "../../spec/mod.ts";
+import type { BindOptions, IdMapping, Mount, TmpfsOptions, VolumeOptions } from "../../spec/mod.ts";
 import { parseBool } from "../flags/flag-values.ts";
 import { splitCsv, splitPair } from "./csv.ts";
 import { parseSize } from "./quantity.ts";
@@ -54,6 +54,9 @@ function applyField(draft: Draft, field: string): void {
       return;
     case "bind-nonrecursive":
       draft.bind = { ...draft.bind, NonRecursive: flagValue(key, value) };
+      return;
+    case "bind-idmap":
+      draft.bind = { ...draft.bind, IDMapping: idMapping(value ?? "match-user") };
       return;
     case "bind-create-src":
       draft.bind = { ...draft.bind, CreateMountpoint: flagValue(key, value) };
@@ -124,6 +127,20 @@ function volumeValue(options: VolumeOptions, key: string, value: string): Volume
     default:
       throw invalid(`unknown option '${key}' in '${key}=${value}'`);
   }
+}
+
+/** `match-user`, `match-user:USER` or `userns`. */
+function idMapping(value: string): IdMapping {
+  const colon = value.indexOf(":");
+  const source = colon === -1 ? value : value.slice(0, colon);
+  const user = colon === -1 ? "" : value.slice(colon + 1);
+  const wrong = source === "userns" ? user !== "" : source !== "match-user";
+  if (wrong || (colon !== -1 && user === "")) {
+    throw invalid(
+      `invalid value for bind-idmap: ${value} (must be "match-user[:USER]" or "userns")`,
+    );
+  }
+  return { Source: source, ...(user === "" ? {} : { User: user }) };
 }
 
 function recursion(value: string): BindOptions {

@@ -19,6 +19,7 @@ import type {
   DeviceMapping,
   DeviceRequest,
   HostConfig,
+  IdMapping,
   LogConfig,
   Mount,
   PortBinding,
@@ -124,6 +125,9 @@ const mount: Decoder<Mount> = object<Mount>({
         CreateMountpoint: omitEmpty(flag),
         ReadOnlyNonRecursive: omitEmpty(flag),
         ReadOnlyForceRecursive: omitEmpty(flag),
+        IDMapping: optional(
+          pointer(object<IdMapping>({ Source: omitEmpty(text), User: omitEmpty(text) })),
+        ),
       }),
     ),
   ),

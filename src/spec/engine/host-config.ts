@@ -153,6 +153,15 @@ export interface BindOptions {
   CreateMountpoint?: boolean;
   ReadOnlyNonRecursive?: boolean;
   ReadOnlyForceRecursive?: boolean;
+  IDMapping?: IdMapping | null;
+}
+
+/** An id-mapped mount: owners are seen as others inside. */
+export interface IdMapping {
+  /** `match-user`: the owner of the source is seen as the container's user. */
+  Source?: string;
+  /** Another user than the container's: a name, a number, `user:group`. */
+  User?: string;
 }
 
 export interface VolumeOptions {
