@@ -29,7 +29,7 @@ import { checkEndpointSettings, endpointRequests } from "./networks.ts";
 import { checkOnUnhealthy } from "./on-unhealthy.ts";
 import type { ContainerRecord, RecordedMount } from "./record.ts";
 import { checkRestartPolicy } from "./restart-policy.ts";
-import { containerDir, publish, type Room, rootfsDir } from "./room.ts";
+import { containerDir, dataRootOf, publish, type Room, rootfsDir } from "./room.ts";
 import { parseSecurityOptions } from "./security-opt.ts";
 import { planSpecInput } from "./spec-input.ts";
 import { ensureBindSource, networkModeOf } from "./start-parts.ts";
@@ -51,7 +51,10 @@ export async function createContainer(
   const host = completeHost(room, askedHost);
   checkAll(room, config, host, networking);
   checkPlatform(image, options.platform);
-  const planned = planMounts(config, host, (ref) => findOther(room, ref).mounts);
+  const planned = planMounts(config, host, {
+    mountsOf: (ref) => findOther(room, ref).mounts,
+    dataRoot: dataRootOf(room),
+  });
   for (const one of planned) if (one.type === "bind") await checkBind(one);
   const { mounts: named, volumes } = await nameVolumes(room, planned);
   try {

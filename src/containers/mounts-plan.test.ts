@@ -4,10 +4,17 @@ import type { ContainerConfig, HostConfig, Mount } from "../spec/mod.ts";
 import { inMountOrder, parseBind, planMounts } from "./mounts-plan.ts";
 
 function plan(host: Partial<HostConfig>, config: Partial<ContainerConfig> = {}) {
-  return planMounts({ ...emptyConfig(), ...config }, { ...emptyHostConfig(), ...host }, () => [
-    { ...parseBind("/from:/shared"), anonymous: true },
-    parseBind("other:/data:ro"),
-  ]);
+  return planMounts(
+    { ...emptyConfig(), ...config },
+    { ...emptyHostConfig(), ...host },
+    {
+      dataRoot: "/var/lib/naru",
+      mountsOf: () => [
+        { ...parseBind("/from:/shared"), anonymous: true },
+        parseBind("other:/data:ro"),
+      ],
+    },
+  );
 }
 
 describe("binds", () => {
@@ -18,7 +25,7 @@ describe("binds", () => {
       destination: "/c",
       readOnly: true,
       mode: "ro,z",
-      propagation: "rprivate",
+      propagation: "",
     });
     expect(parseBind("vol:/c/")).toMatchObject({
       type: "volume",
@@ -59,13 +66,19 @@ test("one mount per destination: a bind wins over volumes-from and over the imag
   ]);
 });
 
+test("a bind is private, but one of the engine's data follows its unmounts", () => {
+  const mounts = plan({ Binds: ["/x:/x", "/:/host:ro", "/y:/y:rshared"] });
+  expect(mounts.map((mount) => mount.propagation)).toEqual(["rprivate", "rslave", "rshared"]);
+});
+
 test("the same destination twice is refused", () => {
   expect(() => plan({ Binds: ["/a:/x", "/b:/x/"] })).toThrow("Duplicate mount point: /x");
   expect(() => plan({ Binds: ["/a:/x"], Tmpfs: { "/x": "" } })).toThrow("Duplicate mount point");
 });
 
-test("volumes of another container are never its anonymous ones to delete", () => {
-  expect(plan({ VolumesFrom: ["web"] }).every((mount) => !mount.anonymous)).toBe(true);
+test("an anonymous volume of another container stays one: it goes with the last that has it", () => {
+  const mounts = plan({ VolumesFrom: ["web"] });
+  expect(mounts.map(({ anonymous }) => anonymous)).toEqual([true, false]);
 });
 
 describe("mounts", () => {
@@ -87,7 +100,7 @@ describe("mounts", () => {
     [{ Type: "bind", Source: "/x", Target: "b" }, "mount path must be absolute"],
     [{ Type: "bind", Source: "/x", Target: "/" }, "destination can't be '/'"],
     [{ Type: "tmpfs", Source: "/x", Target: "/b" }, "field Source must not be specified"],
-    [{ Type: "npipe", Source: "x", Target: "/b" }, "HostConfig.Mounts[0].Type"],
+    [{ Type: "npipe", Source: "x", Target: "/b" }, "mount type unknown"],
     [{ Type: "image", Target: "/b" }, "field Source must not be empty"],
     [{ Type: "odd", Source: "x", Target: "/b" }, "mount type unknown"],
     [{ Type: "volume", Target: "/b", VolumeOptions: { Subpath: "../x" } }, "relative path"],
@@ -114,7 +127,7 @@ test("tmpfs options are checked", () => {
     "noexec",
     "size=64m",
   ]);
-  expect(() => plan({ Tmpfs: { "/t": "lowerdir=/etc" } })).toThrow("Invalid tmpfs option");
+  expect(() => plan({ Tmpfs: { "/t": "lowerdir=/etc" } })).toThrow("invalid tmpfs option");
 });
 
 test("parents are mounted before what is inside them", () => {
@@ -131,7 +144,7 @@ test("options of another type, and what an anonymous volume cannot be, are refus
     [{ Type: "volume", Target: "/x", ReadOnly: true }, "ReadOnly"],
     [{ Type: "volume", Target: "/x", VolumeOptions: { Subpath: "a" } }, "Subpath"],
     [{ Type: "bind", Target: "/x", Source: "/a", VolumeOptions: {} }, "VolumeOptions"],
-    [{ Type: "npipe", Target: "/x", Source: "a" }, "npipe"],
+    [{ Type: "npipe", Target: "/x", Source: "a" }, "mount type unknown"],
     [{ Type: "cluster", Target: "/x", Source: "a" }, "cluster"],
   ];
   for (const [mount, words] of bad) expect(() => plan({ Mounts: [mount] })).toThrow(words);

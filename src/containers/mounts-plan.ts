@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import { NaruError } from "../base/mod.ts";
 import type { BindOptions, ContainerConfig, HostConfig, Mount } from "../spec/mod.ts";
+import { plannedPropagation } from "./bind-propagation.ts";
 import type { RecordedMount } from "./record.ts";
 
 /** A mount before its volume is named; `volumeName` is "" for an anonymous volume. */
@@ -20,7 +21,7 @@ const PROPAGATIONS = new Set(["private", "rprivate", "shared", "rshared", "slave
 export function planMounts(
   config: ContainerConfig,
   host: HostConfig,
-  mountsOf: MountsOf,
+  { mountsOf, dataRoot }: { readonly mountsOf: MountsOf; readonly dataRoot: string },
 ): PlannedMount[] {
   const planned = new Map<string, PlannedMount>();
   for (const spec of host.VolumesFrom ?? []) {
@@ -45,7 +46,11 @@ export function planMounts(
       planned.set(destination, withDriver(anonymous(destination), driver));
     }
   }
-  return [...planned.values()];
+  return [...planned.values()].map((mount) =>
+    mount.type !== "bind" || mount.origin === "volumes-from"
+      ? mount
+      : { ...mount, propagation: plannedPropagation(mount.propagation, mount.source, dataRoot) },
+  );
 }
 
 /** Parents before what is mounted inside them. */
@@ -123,7 +128,7 @@ export function parseBind(spec: string): PlannedMount {
     destination: checkedTarget(target, spec, isPath ? "bind" : "volume"),
     mode: mode === "" && !isPath ? "z" : mode, // what Docker shows for a named volume
     readOnly: words.includes("ro"),
-    propagation: isPath ? (propagations[0] ?? "rprivate") : "",
+    propagation: isPath ? (propagations[0] ?? "") : "",
     copyUp: !isPath && !words.includes("nocopy"),
   };
 }
@@ -136,15 +141,14 @@ function parseVolumesFrom(spec: string, mountsOf: MountsOf): PlannedMount[] {
     throw new NaruError("invalid_argument", `malformed volumes-from specification: ${spec}`);
   }
   if (mode !== "" && !["ro", "rw", "z", "Z"].includes(mode)) {
-    throw new NaruError("invalid_argument", `invalid mode for volumes-from: "${mode}"`);
+    throw new NaruError("invalid_argument", `invalid mode: ${mode}`);
   }
   return mountsOf(ref)
     .filter((mount) => mount.type !== "tmpfs")
     .map((mount) => ({
       ...mount,
       readOnly: mode === "ro" || mount.readOnly,
-      mode: mode === "" ? mount.mode : mode,
-      anonymous: false, // it belongs to the other one
+      mode,
       origin: "volumes-from" as const,
     }));
 }
@@ -176,7 +180,6 @@ function parseMount(mount: Mount, index: number): PlannedMount {
       return { ...common, ...tmpfsPart(mount, fail) };
     case "image":
       return { ...common, ...imagePart(mount, fail) };
-    case "npipe":
     case "cluster":
       throw unsupported(`HostConfig.Mounts[${index}].Type`, mount.Type);
     default:
@@ -215,7 +218,7 @@ function bindPart(mount: Mount, fail: (why: string) => NaruError): Partial<Plann
     ...(recursion === undefined ? {} : { readOnlyRecursion: recursion }),
     type: "bind",
     source: posix.resolve(source),
-    propagation: propagation === "" ? "rprivate" : propagation,
+    propagation,
     copyUp: false,
     nonRecursive: options?.NonRecursive ?? false,
     // CreateMountpoint: a missing source is made, as for Binds.
@@ -316,7 +319,7 @@ const TMPFS_KEYS = new Set(["size", "mode", "uid", "gid", "nr_inodes", "nr_block
 function checkTmpfsOption(option: string): string {
   const [key = "", value] = option.split("=", 2);
   if (value === undefined ? TMPFS_FLAGS.has(key) : TMPFS_KEYS.has(key)) return option;
-  throw new NaruError("invalid_argument", `Invalid tmpfs option "${option}"`);
+  throw new NaruError("invalid_argument", `invalid tmpfs option ${JSON.stringify([option])}`);
 }
 
 function parseTmpfs(target: string, text: string): PlannedMount {

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type Clock, type KeyedQueue, NaruError } from "../base/mod.ts";
 import type { EventBus } from "../events/mod.ts";
 import type { ImageService } from "../images/mod.ts";
@@ -110,6 +110,10 @@ export function bundleDir(room: Room, id: string): string {
 
 export function rootfsDir(room: Room, id: string): string {
   return join(bundleDir(room, id), "rootfs");
+}
+
+export function dataRootOf(room: Room): string {
+  return dirname(room.options.dataDir);
 }
 
 /** `containers/<id>/` on the data root. */

@@ -5,9 +5,10 @@ import { errorCode, NaruError } from "../base/mod.ts";
 import { MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, statfs } from "../linux/mod.ts";
 import type { Endpoint, EndpointRequest, EtcFiles, NetworkMode } from "../network/mod.ts";
 import type { SpecMount, SpecNamespace, SpecNamespaces, SpecShm } from "../runtime/mod.ts";
+import { usablePropagation } from "./bind-propagation.ts";
 import { inMountOrder } from "./mounts-plan.ts";
 import type { ContainerRecord, RecordedMount } from "./record.ts";
-import { bundleDir, type Room } from "./room.ts";
+import { bundleDir, dataRootOf, type Room } from "./room.ts";
 import { readInRoot, withDirectoryInRoot } from "./rootfs.ts";
 import { stageAlone, stageIdMapped, stageImage, stageSubpath } from "./staged-mounts.ts";
 import { resolveUser } from "./user.ts";
@@ -245,9 +246,11 @@ async function realiseMount(
       const source = await stageImage(room, place.id, { chainId, name: `${place.name}-image` });
       return bindOf(room, one, subpathOf(room, one, { ...place, root: source }));
     }
-    case "bind":
+    case "bind": {
       await ensureBindSource(one);
-      return bindOf(room, one, await bindSource(room, one, place));
+      const propagation = usablePropagation(one.propagation, one.source, dataRootOf(room));
+      return bindOf(room, { ...one, propagation }, await bindSource(room, one, place));
+    }
   }
 }
 

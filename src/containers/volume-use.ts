@@ -20,7 +20,7 @@ export async function nameVolumes(
   const mounts: RecordedMount[] = [];
   try {
     for (const one of planned) {
-      if (one.type !== "volume" || one.origin === "volumes-from") {
+      if (one.type !== "volume") {
         mounts.push(one);
         continue;
       }
@@ -103,7 +103,7 @@ export function usersOfVolume(
   return users;
 }
 
-/** Anonymous volumes made for this container that no other one mounts. */
+/** Anonymous volumes of this container that no other one refers to. */
 export function ownVolumes(room: Room, record: ContainerRecord): string[] {
   return volumesOf(record)
     .filter(({ anonymous }) => anonymous)

@@ -126,7 +126,7 @@ export interface VolumeService {
    * acquired the volume.
    */
   copyUp(name: string, sourceDir: string): Promise<void>;
-  /** Those of `names` that go, and the work of deleting them. */
+  /** Those of `names` that go (nobody is about to use them), and the work of deleting them. */
   planRemoval(names: readonly string[]): VolumeRemoval;
   /** Unmounts what nobody holds, ends removals and copies that a crash cut off. */
   recover(): Promise<void>;

@@ -10,6 +10,12 @@ const SHOWN_MAX = 100; // characters of a wrong name in a message
 export function checkLocalName(name: string): void {
   if (isLocalName(name)) return;
   const shown = shownName(name);
+  if (name.length === 1) {
+    throw new NaruError(
+      "invalid_argument",
+      `create ${shown}: volume name is too short, names should be at least two alphanumeric characters`,
+    );
+  }
   throw new NaruError(
     "invalid_argument",
     `create ${shown}: "${shown}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,

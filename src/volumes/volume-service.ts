@@ -254,7 +254,8 @@ class Volumes implements VolumeService {
   };
 
   planRemoval: VolumeService["planRemoval"] = (names) => {
-    const going = names.flatMap((name) => this.#volumes.get(name) ?? []);
+    const wanted = names.filter((name) => !this.#prepared.has(name)); // by a create under way
+    const going = wanted.flatMap((name) => this.#volumes.get(name) ?? []);
     const trash = planTrash(this.#options, going);
     return {
       changes: trash.changes,

@@ -220,7 +220,7 @@ const CREATE: readonly Intended[] = [
     case: /^create-refuses-mounts$/,
     path: /^json\.message$/,
     docker: /^absent$/,
-    naru: /TmpfsOptions must not be specified"$|^"Invalid tmpfs option/,
+    naru: /TmpfsOptions must not be specified"$|^"invalid tmpfs option/,
   },
   {
     why: AT_ONCE,

@@ -6,71 +6,32 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type CliOptions, type CliResult, cli } from "../harness/cli.ts";
+import { type CliOptions, cli } from "../harness/cli.ts";
 import { type Dockerd, dockerdLacks, startDockerd } from "../harness/dockerd.ts";
 import { startEngine, type TestEngine } from "../harness/engine.ts";
 import { busyboxFiles } from "../harness/rootfs.ts";
+import {
+  type Case,
+  type Difference,
+  MADE,
+  names,
+  onlyExit,
+  run,
+  SLEEP,
+  seen,
+  sizeless,
+  sorted,
+} from "./side-by-side-case.ts";
+import { VOLUME_CASES, VOLUME_DIFFERENT } from "./side-by-side-volumes.ts";
 
 const START_LIMIT_MS = 120_000;
 const CASE_LIMIT_MS = 120_000;
-
-interface Step {
-  readonly args: readonly string[];
-  readonly stdin?: Uint8Array;
-  /** What of the output is compared; all of it when absent. */
-  readonly look?: (result: CliResult) => string;
-}
-
-interface Case {
-  readonly name: string;
-  readonly steps: readonly Step[];
-}
-
-/** Same words in both, whatever they were. */
-function neutral(text: string): string {
-  return text
-    .replace(/\b[0-9a-f]{64}\b/g, "<id>")
-    .replace(/\b[0-9a-f]{12}\b/g, "<short id>")
-    .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z?/g, "<time>")
-    .replace(/(?:Less than|About|\d+) (?:a |an )?(?:second|minute|hour)s?(?: ago)?/g, "<age>")
-    .replace(/\d+ years ago/g, "<age>")
-    .replace(/^time=.*level=error.*\n/gm, "") // the client's own log, when the engine refuses an upload
-    .replace(/ +/g, " ")
-    .trimEnd();
-}
-
-const run = (...args: readonly string[]): Step => ({ args });
-const sizeless = (result: CliResult): string =>
-  seen(result).replace(/\b\d+(?:\.\d+)?\s?[kMG]?i?B\b/g, "<size>");
-const seen = ({ exitCode, stdout, stderr }: CliResult): string =>
-  neutral(`exit ${exitCode}\n${stdout}--\n${stderr}`);
-const sorted = (result: CliResult): string => seen(result).split("\n").toSorted().join("\n");
-const onlyExit = ({ exitCode, stderr }: CliResult): string =>
-  neutral(`exit ${exitCode}\n${stderr}`);
-
-/** What dockerd puts into each container's layer for its mounts; with naru that is in no layer. */
-const MOUNT_POINTS =
-  /^(?:\.dockerenv|dev\/(?:console|pts\/|shm\/)|etc\/(?:hosts|hostname|mtab|resolv\.conf))$/;
-
-/** Names in an archive on standard output. */
-const names = (result: CliResult): string => {
-  const listed = Bun.spawnSync(["tar", "-tf", "-"], {
-    stdin: result.stdoutBytes,
-  }).stdout.toString();
-  return `exit ${result.exitCode}\n${listed
-    .split("\n")
-    .filter((name) => !MOUNT_POINTS.test(name))
-    .toSorted()
-    .join("\n")}`;
-};
-
-const SLEEP = ["--network", "none", "busybox", "sleep", "1000"] as const;
-const MADE = ["--network", "none", "busybox", "true"] as const;
 
 const CHANGES =
   "mkdir /made; echo x > /made/file; rm /bin/ls; echo y > /etc/changed; ln -s a /made/link";
 
 const CASES: readonly Case[] = [
+  ...VOLUME_CASES,
   {
     name: "cp",
     steps: [
@@ -210,14 +171,9 @@ const CASES: readonly Case[] = [
   },
 ];
 
-interface Difference {
-  readonly step: RegExp;
-  readonly why: string;
-  readonly naru: RegExp;
-}
-
 /** Where naru answers otherwise on purpose. One that excuses nothing fails the test. */
 const DIFFERENT: readonly Difference[] = [
+  ...VOLUME_DIFFERENT,
   {
     step: /cp box:\/tmp\/renamed\/ /,
     why: "paths of the host are nobody's business",
@@ -272,9 +228,13 @@ describe.skipIf(lacks !== undefined)("side by side with dockerd", () => {
     await writeFile(join(folder, "folder/inner"), "inner\n");
     await symlink("file", join(folder, "link"));
     const shown: string[] = [];
-    for (const { args, stdin, look = seen } of one.steps) {
+    for (const { args, stdin, api, look = seen } of one.steps) {
       const real = args.map((arg) => arg.replace("FOLDER", folder));
-      const options: CliOptions = { program: "docker", ...(stdin === undefined ? {} : { stdin }) };
+      const options: CliOptions = {
+        program: "docker",
+        ...(stdin === undefined ? {} : { stdin }),
+        ...(api === undefined ? {} : { env: { DOCKER_API_VERSION: api } }),
+      };
       const text = look(await cli(engine, real, options));
       shown.push(`$ docker ${args.join(" ")}\n${text.replaceAll(folder, "FOLDER")}`);
     }
