@@ -138,7 +138,7 @@ async function copiesOf(
   return [into, out];
 }
 
-function copySources(bench: Bench): {
+export function copySources(bench: Bench): {
   large: { path: string; mib: number };
   small: { path: string; count: number };
 } {

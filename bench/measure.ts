@@ -17,6 +17,7 @@ import {
   type Row,
   row,
 } from "./rows.ts";
+import { VOLUME_MEASUREMENTS } from "./volumes.ts";
 
 const IDLE = ["--network", "none", "busybox", "sleep", "3600"];
 const CONTAINERS_IDLE = 100;
@@ -135,6 +136,7 @@ export const MEASUREMENTS: readonly Measurement[] = [
   { name: "load-tmpfs", measure: (bench) => load(bench, "tmpfs") },
   { name: "idle", measure: idle },
   ...LIFE_MEASUREMENTS,
+  ...VOLUME_MEASUREMENTS,
 ];
 
 /** Loads the small image into an engine. */

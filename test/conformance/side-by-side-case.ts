@@ -38,7 +38,7 @@ export const onlyExit = ({ exitCode, stderr }: CliResult): string =>
   neutral(`exit ${exitCode}\n${stderr}`);
 
 /** What dockerd puts into each container's layer for its mounts; with naru that is in no layer. */
-export const MOUNT_POINTS =
+const MOUNT_POINTS =
   /^(?:\.dockerenv|dev\/(?:console|pts\/|shm\/)|etc\/(?:hosts|hostname|mtab|resolv\.conf))$/;
 
 /** Names in an archive on standard output. */

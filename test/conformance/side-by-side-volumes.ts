@@ -5,6 +5,7 @@ import {
   MADE,
   run,
   SLEEP,
+  type Step,
   seen,
   sizeless,
 } from "./side-by-side-case.ts";
