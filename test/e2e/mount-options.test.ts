@@ -55,6 +55,7 @@ for (const runtime of ["crun", "runc"]) {
     its("an id-mapped bind shows its owner as the container's user", idMapped);
     its("an image's files, or some of them, read-only", images);
     its("a part of a volume, which no link leads out of", subpaths);
+    its("a part of a volume that is exchanged for a link all the while", races);
     its("an empty volume stays empty with NoCopy", volumes);
   });
 }
@@ -152,6 +153,38 @@ async function subpaths(): Promise<void> {
     expect(text).toContain(`"${path}"`);
   }
   expect((await refused(run(docker, "true", with_(part("../x"))))).status).toBe(400);
+}
+
+/** Another container moves a link to the host's root over the directory and back, without a pause. */
+async function races(): Promise<void> {
+  const volume = { Type: "volume", Source: "raced", Target: "/v" };
+  const make =
+    "mkdir -p /v/dir/etc; echo ours > /v/dir/etc/passwd; ln -s / /v/link; mv /v/dir /v/x";
+  await run(docker, make, with_(volume));
+  const swap =
+    "while :; do mv /v/x /v/dir; mv -T /v/link /v/x; mv -T /v/x /v/link; mv /v/dir /v/x; done";
+  const mover = await docker.createContainer({
+    ...{ Image: "busybox", Cmd: ["sh", "-c", swap], ...with_(volume) },
+  });
+  await mover.start();
+  const seen = new Set<string>();
+  try {
+    for (let round = 0; round < 12; round += 1) {
+      const Subpath = round % 2 === 0 ? "x" : "x/etc";
+      const script = `cat /v${round % 2 === 0 ? "/etc" : ""}/passwd`;
+      const part = with_({ ...volume, VolumeOptions: { Subpath } });
+      seen.add(
+        await run(docker, script, part).then(
+          ({ stdout }) => stdout,
+          (error: unknown) => String((error as { statusCode?: number }).statusCode),
+        ),
+      );
+    }
+  } finally {
+    await mover.remove({ force: true });
+  }
+  // The directory of the moment, or that it is not there: never the host's file.
+  expect([...seen].filter((text) => !["ours\n", "400"].includes(text))).toEqual([]);
 }
 
 async function volumes(): Promise<void> {
