@@ -2,6 +2,7 @@ import type { Digest } from "../base/mod.ts";
 import { applyChanges } from "../oci/mod.ts";
 import type { ContainerConfig } from "../spec/mod.ts";
 import { commandOf, mergeConfig } from "./config-merge.ts";
+import { crashPoint } from "./crash-point.ts";
 import { RunningJob } from "./files/file-job.ts";
 import { holdStill, upperSource } from "./files.ts";
 import type { CommitRequest } from "./files-contract.ts";
@@ -25,6 +26,7 @@ export async function commitContainer(
     const { record } = hold;
     const config = configOf(record, request);
     await using _thawed = await freeze(room, record, request.pause);
+    crashPoint("commit.after-freeze");
     const job = await RunningJob.start({ kind: "layer", source: await upperSource(room, record) });
     try {
       await job.ready();
@@ -37,6 +39,7 @@ export async function commitContainer(
         tag: request.tag,
         signal,
       });
+      crashPoint("commit.before-thaw");
       const named = request.repo === "" ? {} : { imageRef: nameOf(request) };
       publish(room, record, "commit", { comment: request.comment, imageID: id, ...named });
       return id;

@@ -22,6 +22,9 @@ export type CrashPoint =
   | "remove.after-commit"
   | "update.after-intent"
   | "update.after-apply"
+  | "rename.before-commit"
+  | "rename.after-commit"
+  | "exec.after-exit"
   | "connect.after-endpoint"
   | "connect.after-commit"
   | "disconnect.after-endpoint";
@@ -44,6 +47,9 @@ const POINTS: Readonly<Record<CrashPoint, true>> = {
   "remove.after-commit": true,
   "update.after-intent": true,
   "update.after-apply": true,
+  "rename.before-commit": true,
+  "rename.after-commit": true,
+  "exec.after-exit": true,
   "connect.after-endpoint": true,
   "connect.after-commit": true,
   "disconnect.after-endpoint": true,
@@ -51,7 +57,14 @@ const POINTS: Readonly<Record<CrashPoint, true>> = {
 
 export const CRASH_POINTS: readonly CrashPoint[] = Object.keys(POINTS) as CrashPoint[];
 
+/** Those of a commit, which needs more of an engine than the rooms beneath the API. */
+const COMMIT_POINTS = ["commit.after-freeze", "commit.before-thaw"] as const;
+
+type CommitCrashPoint = (typeof COMMIT_POINTS)[number];
+
+export const COMMIT_CRASH_POINTS: readonly CommitCrashPoint[] = COMMIT_POINTS;
+
 /** Kills this process at once, as kill -9 would, when the environment names this point. */
-export function crashPoint(name: CrashPoint): void {
+export function crashPoint(name: CrashPoint | CommitCrashPoint): void {
   crashHere(name);
 }

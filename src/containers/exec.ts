@@ -228,6 +228,7 @@ function followExec(
   follower: Follower | undefined,
 ): ExecSession {
   const ended = process.exited.then(({ exitCode }) => {
+    crashPoint("exec.after-exit");
     running.delete(record.id);
     endExec(room, container, record, { exitCode, pid: process.pid });
     void rm(execDir(room, record.id), { recursive: true, force: true });

@@ -1,5 +1,5 @@
 export type * from "./contract.ts";
-export { CRASH_POINTS, type CrashPoint } from "./crash-point.ts";
+export { COMMIT_CRASH_POINTS, CRASH_POINTS, type CrashPoint } from "./crash-point.ts";
 export type * from "./files-contract.ts";
 export { LOG_DRIVERS } from "./log-config.ts";
 export type { ContainerRecord } from "./record.ts";

@@ -1,4 +1,5 @@
 import { isNaruError, NaruError } from "../base/mod.ts";
+import { crashPoint } from "./crash-point.ts";
 import { parseContainerName } from "./name.ts";
 import { publish, type Room } from "./room.ts";
 
@@ -10,8 +11,10 @@ export async function renameContainer(room: Room, id: string, newName: string): 
   }
   const before = table.must(id);
   const name = reserveNewName(room, id, newName, before.name);
+  crashPoint("rename.before-commit");
   try {
     await table.update(id, (now) => ({ ...now, name }));
+    crashPoint("rename.after-commit");
   } catch (error) {
     table.releaseName(name, id);
     throw error;

@@ -41,6 +41,7 @@ import type {
   ImageUsers,
   ResolvedImage,
 } from "./contract.ts";
+import { crashPoint } from "./crash-point.ts";
 import { type Freed, removeBlob, removeLayers, removeUnreachable } from "./garbage.ts";
 import { historyOf } from "./history.ts";
 import { type ImageRow, type ReferenceRow } from "./image-row.ts";
@@ -340,6 +341,7 @@ class StoredImageService implements ImageService {
       // Containers that were made of it keep its layers, and it keeps its row for as long.
       images: new Map(plan.deleteImage ? [[id, used ? { ...row, removed: true } : undefined]] : []),
     });
+    crashPoint("untag.after-commit");
     for (const _ of plan.untag) this.#publishWith("untag", id, id, labels);
     const items: ImageDeleteItem[] = plan.untag.map((reference) => ({
       Untagged: formatFamiliar(reference),

@@ -13,6 +13,7 @@ import {
 import type { Descriptor, ImageManifest } from "../spec/mod.ts";
 import { type BlobInfo, type BlobStore, compressionOf, type LayerStore } from "../storage/mod.ts";
 import type { ImagePlan } from "./archive-plan.ts";
+import { crashPoint } from "./crash-point.ts";
 import type { ImageRow, ReferenceRow } from "./image-row.ts";
 import type { ImageTable } from "./image-table.ts";
 import type { LeaseGroup } from "./leases.ts";
@@ -40,7 +41,9 @@ export interface Replaced {
 export async function installImage(plan: ImagePlan, input: InstallInput): Promise<Replaced[]> {
   const { table, leases } = input;
   for (const digest of plan.blobs) leases.add(digest);
+  crashPoint("install.before-layers");
   await unpackLayers(plan, input);
+  crashPoint("install.after-layers");
   const manifest = plan.manifest ?? (await writeManifest(plan, input));
   leases.add(manifest.digest);
   const known = table.image(plan.id);
@@ -63,7 +66,9 @@ export async function installImage(plan: ImagePlan, input: InstallInput): Promis
     references.set(key, { image: plan.id, target: plan.index ?? manifest.digest });
   }
   if (input.signal.aborted) throw new NaruError("cancelled", "loading was cancelled");
+  crashPoint("install.before-commit");
   await table.write({ images: new Map([[plan.id, row]]), references });
+  crashPoint("install.after-commit");
   return replaced;
 }
 

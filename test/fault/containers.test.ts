@@ -111,6 +111,7 @@ async function checkSteady({ engine, answered }: Aftermath): Promise<void> {
 
 /** What was answered is so, and what was not is one thing or the other, but whole. */
 async function checkVictim(point: CrashPoint, { engine, answered }: Aftermath): Promise<void> {
+  if (point.startsWith("rename.")) await checkNames(point, engine);
   const view = await find(engine, "victim");
   if (answered.has("removed") || point === "remove.after-commit") {
     expect(view).toBeUndefined();
@@ -160,6 +161,15 @@ async function checkVictim(point: CrashPoint, { engine, answered }: Aftermath): 
   const [v1, v2] = ["/sys/fs/cgroup/pids/pids.max", "/sys/fs/cgroup/pids.max"];
   const read = await output(engine, "victim", ["sh", "-c", `cat ${v1} 2>/dev/null || cat ${v2}`]);
   expect(read).toBe("77\n");
+}
+
+/** One name or the other, never both and never none; the free one can be had. */
+async function checkNames(point: CrashPoint, engine: TestEngine): Promise<void> {
+  const old = await find(engine, "victim");
+  const renamed = await find(engine, "renamed");
+  const names = [old?.Name, renamed?.Name].filter((name) => name !== undefined);
+  expect(names).toEqual([point === "rename.after-commit" ? "/renamed" : "/victim"]);
+  if (renamed !== undefined) await engine.service.rename("renamed", "victim");
 }
 
 /** The victim is where its inspect says, with a link for each network, and can be connected. */
