@@ -28,11 +28,28 @@ const GATES_LIMIT_MS = 180_000; // 5 s on an idle machine; a busy one of two cor
 const UNIT_LIMIT_MS = 240_000; // no sleeps, no disk: a minute means that one hangs
 /** What `npm run stress` adds: such a run takes as long as it was told to. */
 const STRESS_MS: number = Number(process.env["NARU_STRESS_SECONDS"] ?? "0") * 1000;
+/** What `npm run fuzz` adds for every time that it does what `npm test` does. */
+const FUZZ_MS: number = Number(process.env["NARU_FUZZ_FACTOR"] ?? "0") * 30_000;
 // One file with real containers: none is meant to take over a minute of its own accord.
-const FILE_LIMIT_MS: number = 300_000 + STRESS_MS;
+const FILE_LIMIT_MS: number = 300_000 + STRESS_MS + FUZZ_MS;
 
 /** Folders of `test` whose tests need no rights. */
 const UNPRIVILEGED: ReadonlySet<string> = new Set(["harness", "golden"]);
+
+/**
+ * The suites that differ most by runtime, in a second run on runc; `npm run test:runc` runs all on
+ * it.
+ */
+const ON_RUNC_TOO: readonly string[] =
+  process.env["NARU_TEST_RUNTIME"] === "runc"
+    ? []
+    : [
+        "integration/containers",
+        "e2e/smoke",
+        "e2e/container-config",
+        "e2e/fields",
+        "e2e/fields-limits",
+      ];
 
 /** All suites of the repository, found by their place, so that none is forgotten. */
 export function allSuites(): readonly Suite[] {
@@ -63,6 +80,13 @@ export function allSuites(): readonly Suite[] {
         const run = (limitMs: number): Promise<Tally> => runTests(name, [`./${path}`], limitMs);
         return { name, privileged: true, run, limitMs: FILE_LIMIT_MS };
       }),
+    ...ON_RUNC_TOO.map((name): Suite => {
+      const path = `./test/${name}.test.ts`;
+      const again = `runc/${name}`;
+      const run = (limitMs: number): Promise<Tally> =>
+        runTests(again, [path], limitMs, { NARU_TEST_RUNTIME: "runc" });
+      return { name: again, privileged: true, run, limitMs: FILE_LIMIT_MS };
+    }),
   ];
 }
 
@@ -78,7 +102,12 @@ async function runGates(): Promise<Tally> {
   return { passed: GATES.length - failed, failed, skipped: 0 };
 }
 
-async function runTests(name: string, paths: readonly string[], limitMs: number): Promise<Tally> {
+async function runTests(
+  name: string,
+  paths: readonly string[],
+  limitMs: number,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Tally> {
   const report = join(RESULTS, `${name.replaceAll("/", "-")}.xml`);
   mkdirSync(RESULTS, { recursive: true });
   const engines = `${report}.engines`;
@@ -87,7 +116,7 @@ async function runTests(name: string, paths: readonly string[], limitMs: number)
   const result = await runProgram([process.execPath, "test", ...reporter, ...paths], {
     cwd: ROOT,
     limitMs,
-    env: { NARU_TEST_ENGINES: engines },
+    env: { ...env, NARU_TEST_ENGINES: engines },
   });
   const abandoned = await sweepEngines(engines);
   const counted = existsSync(report) ? readReport(readFileSync(report, "utf8")) : undefined;

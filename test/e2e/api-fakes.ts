@@ -154,7 +154,10 @@ export async function fakeEngine(overrides: Overrides = {}): Promise<FakeEngine>
       { networks: () => [], networkByName: () => undefined, ...overrides.networks },
       "network",
     ),
-    volumes: fake<VolumeService>({ ...overrides.volumes }, "volume"),
+    volumes: fake<VolumeService>(
+      { backups: fake<VolumeService["backups"]>(undefined, "volume"), ...overrides.volumes },
+      "volume",
+    ),
     registry: fake<RegistryService>({ ...overrides.registry }, "registry"),
     facts: () => FACTS,
     logger: overrides.logger ?? silentLogger,

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { createGzip, gzipSync } from "node:zlib";
 import type Dockerode from "dockerode";
 import fc from "fast-check";
+import { FUZZ_FACTOR, fuzzSeed } from "../fuzz/seed.ts";
 import { privileged } from "../harness/cli.ts";
 import { startEngine, type TestEngine } from "../harness/engine.ts";
 import { busyboxFiles, busyboxLayer, dockerArchive, ociArchive } from "../harness/rootfs.ts";
@@ -26,7 +27,7 @@ let docker: Dockerode;
 let canary: string;
 
 function its(name: string, body: () => Promise<void>): void {
-  test(name, body, TEST_TIMEOUT_MS);
+  test(name, body, TEST_TIMEOUT_MS * FUZZ_FACTOR);
 }
 
 type Body = NonNullable<RequestInit["body"]>;
@@ -316,8 +317,7 @@ function archiveTests(): void {
   });
 
   its("any change of a byte loads or is refused, and nothing breaks", async () => {
-    const seed = Number(process.env["NARU_TEST_SEED"] ?? Date.now() % 1_000_000);
-    console.log(`bad-archives seed ${seed}`);
+    const seed = fuzzSeed("bad-archives.test.ts");
     const wholes = [dockerArchive([{ layers: [layer] }]), ociArchive([{ layers: [layer] }])];
     const change = fc.record({ at: fc.nat(20_000), value: fc.nat(255) });
     const property = fc.asyncProperty(
@@ -332,7 +332,7 @@ function archiveTests(): void {
         expectCanary();
       },
     );
-    await fc.assert(property, { numRuns: 120, seed });
+    await fc.assert(property, { numRuns: 120 * FUZZ_FACTOR, seed });
     const pruned = "/images/prune?filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D";
     expect((await engine.fetch(pruned, { method: "POST" })).status).toBe(200);
   });

@@ -209,7 +209,10 @@ async function checkLeaks(engine: TestEngine): Promise<void> {
   expect(inDir("data", "containers")).toEqual([]);
   expect(inDir("data", "volumes")).toEqual([]);
   expect(await engine.layers.writables()).toEqual([]);
-  expect(await engine.monitor.list({ name: "crun", path: "/usr/bin/crun", args: [] })).toEqual([]);
+  for (const name of ["crun", "runc"]) {
+    const path = name === "crun" ? "/usr/bin/crun" : "/usr/sbin/runc";
+    expect(await engine.monitor.list({ name, path, args: [] })).toEqual([]);
+  }
   expect(monitorsIn(dir)).toEqual([]);
   await engine.network.teardown();
   const links = readdirSync("/sys/class/net").filter((name) => name.includes(shortId.slice(0, 6)));

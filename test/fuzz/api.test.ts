@@ -1,14 +1,13 @@
 /** Random requests against the Engine API: whatever the client gets wrong is never a 500, and the server stays up. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { randomInt } from "node:crypto";
 import fc from "fast-check";
 import { engineOperations } from "../../src/api/mod.ts";
 import { exchange, type FakeEngine, fakeEngine, RawClient } from "../e2e/api-fakes.ts";
+import { FUZZ_FACTOR, FUZZ_LIMIT_MS, fuzzSeed } from "./seed.ts";
 
-const seed = Number(process.env["NARU_FUZZ_SEED"] ?? randomInt(2 ** 31));
-const RUNS = Number(process.env["NARU_FUZZ_RUNS"] ?? 300);
-console.log(`api.test.ts seed ${seed}; repeat with NARU_FUZZ_SEED=${seed}`);
+const seed = fuzzSeed("api.test.ts");
+const RUNS = 300 * FUZZ_FACTOR;
 
 let engine: FakeEngine;
 const faults: string[] = [];
@@ -126,61 +125,69 @@ const headers = fc.subarray([
   "Accept: application/json-seq",
 ]);
 
-test("never a 500", async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      operation,
-      segment,
-      version,
-      queryText,
-      body,
-      headers,
-      async (what, param, prefix, query, text, extra) => {
-        const [method = "", pattern = ""] = what.split(" ");
-        const path = pattern.replace(/\{\w+\}/, () => param);
-        const search = query.map(([name, value]) => `${name}=${value}`).join("&");
-        const lines = [
-          `${method} ${prefix}${path}?${search} HTTP/1.1`,
-          "Host: x",
-          ...extra,
-          `Content-Length: ${Buffer.byteLength(text)}`,
-        ];
-        const request = Buffer.from(`${lines.join("\r\n")}\r\n\r\n${text}`);
-        const client = new RawClient(engine.socketPath);
-        client.send(request);
-        await client.until(
-          () =>
-            client.ended ||
-            /^HTTP\/1.1 [2-5]\d\d[\s\S]*\r\n\r\n/.test(
-              client.text.replace(/^HTTP\/1.1 100.*\r\n\r\n/, ""),
-            ),
-        );
-        client.socket.destroy();
-        const status = Number(/^HTTP\/1.1 ([2-5]\d\d)/m.exec(client.text)?.[1]);
-        expect([status, client.text.slice(0, 200), faults.join()]).toEqual([
-          status,
-          client.text.slice(0, 200),
-          "",
-        ]);
-        expect(status).not.toBe(500);
-        expect(status).toBeGreaterThanOrEqual(200);
-      },
-    ),
-    { seed, numRuns: RUNS },
-  );
-}, 120_000);
+test(
+  "never a 500",
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        operation,
+        segment,
+        version,
+        queryText,
+        body,
+        headers,
+        async (what, param, prefix, query, text, extra) => {
+          const [method = "", pattern = ""] = what.split(" ");
+          const path = pattern.replace(/\{\w+\}/, () => param);
+          const search = query.map(([name, value]) => `${name}=${value}`).join("&");
+          const lines = [
+            `${method} ${prefix}${path}?${search} HTTP/1.1`,
+            "Host: x",
+            ...extra,
+            `Content-Length: ${Buffer.byteLength(text)}`,
+          ];
+          const request = Buffer.from(`${lines.join("\r\n")}\r\n\r\n${text}`);
+          const client = new RawClient(engine.socketPath);
+          client.send(request);
+          await client.until(
+            () =>
+              client.ended ||
+              /^HTTP\/1.1 [2-5]\d\d[\s\S]*\r\n\r\n/.test(
+                client.text.replace(/^HTTP\/1.1 100.*\r\n\r\n/, ""),
+              ),
+          );
+          client.socket.destroy();
+          const status = Number(/^HTTP\/1.1 ([2-5]\d\d)/m.exec(client.text)?.[1]);
+          expect([status, client.text.slice(0, 200), faults.join()]).toEqual([
+            status,
+            client.text.slice(0, 200),
+            "",
+          ]);
+          expect(status).not.toBe(500);
+          expect(status).toBeGreaterThanOrEqual(200);
+        },
+      ),
+      { seed, numRuns: RUNS },
+    );
+  },
+  FUZZ_LIMIT_MS,
+);
 
-test("bytes that are no HTTP do not stop the server", async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
-      const client = new RawClient(engine.socketPath);
-      client.send(bytes);
-      client.socket.end();
-      await client.until(() => client.ended);
-      client.socket.destroy();
-    }),
-    { seed, numRuns: Math.ceil(RUNS / 5) },
-  );
-  const ping = await exchange(engine.socketPath, "GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n");
-  expect([ping.status, faults]).toEqual([200, []]);
-}, 120_000);
+test(
+  "bytes that are no HTTP do not stop the server",
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
+        const client = new RawClient(engine.socketPath);
+        client.send(bytes);
+        client.socket.end();
+        await client.until(() => client.ended);
+        client.socket.destroy();
+      }),
+      { seed, numRuns: Math.ceil(RUNS / 5) },
+    );
+    const ping = await exchange(engine.socketPath, "GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect([ping.status, faults]).toEqual([200, []]);
+  },
+  FUZZ_LIMIT_MS,
+);

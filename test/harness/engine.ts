@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { leftovers, noteEngine, systemCheck } from "./leaks.ts";
-import { naruCommand } from "./program.ts";
+import { naruCommand, TEST_RUNTIME } from "./program.ts";
 
 /** Where the logs of test engines are kept until the next run of the suites. */
 export const LOGS: string = "/tmp/naru-test-logs";
@@ -13,6 +13,12 @@ export const LOGS: string = "/tmp/naru-test-logs";
 const START_LIMIT_MS = 20_000; // a cold start with recovery on a busy machine of two cores
 const STOP_LIMIT_MS = 20_000; // dockerd allows itself 15 s (--shutdown-timeout) before it gives up
 const POLL_MS = 15;
+
+/** An option may be a flag or in a configuration file, and not both. */
+function runtimeFlags(given: readonly string[]): readonly string[] {
+  if (TEST_RUNTIME === "crun" || given.includes("--config-file")) return [];
+  return ["--default-runtime", TEST_RUNTIME];
+}
 
 export interface EngineOptions {
   /** More flags for `naru daemon`. */
@@ -78,7 +84,8 @@ export class TestEngine {
     const options = { ...this.#options, ...extra };
     const command = [...(options.launcher ?? []), ...naruCommand()];
     const [program = "", ...before] = command;
-    const args = [...before, "daemon", ...this.flags, ...(options.args ?? [])];
+    const given = options.args ?? [];
+    const args = [...before, "daemon", ...this.flags, ...runtimeFlags(given), ...given];
     const log = openSync(this.logFile, "a");
     const child = spawn(program, args, {
       stdio: ["ignore", log, log],

@@ -31,6 +31,7 @@ import {
 import { emptyConfig } from "../fakes/bodies.ts";
 import { testVolumes } from "../fakes/volumes.ts";
 import { removeCgroups } from "../harness/cgroups.ts";
+import { TEST_RUNTIME } from "../harness/program.ts";
 
 const APPLETS =
   "sh true false cat echo sleep seq printf ls id env stty head yes dd kill mount mkdir hostname date wc tee test rm touch ps ip pwd stat free nslookup ping".split(
@@ -108,7 +109,7 @@ export async function startEngine(
     volumes,
     clock: systemClock,
     logger,
-    defaults: { ...testDefaults(roots, settings.runtime ?? "crun"), ...settings.defaults },
+    defaults: { ...testDefaults(roots, settings.runtime ?? TEST_RUNTIME), ...settings.defaults },
     host: readHostFacts(),
     dataDir: join(dataRoot, "containers"),
     runDir: runRoot,

@@ -6,6 +6,8 @@ import fc from "fast-check";
 import { type Digest, digestOf, isNaruError } from "../../src/base/mod.ts";
 import { encodeTarEntry } from "../../src/oci/mod.ts";
 import { rejection, rejectionMessage } from "../fakes/rejection.ts";
+import { ANY_DAMAGE, damaged } from "../fuzz/damage.ts";
+import { FUZZ_FACTOR, FUZZ_LIMIT_MS, fuzzSeed } from "../fuzz/seed.ts";
 import {
   archive,
   base,
@@ -219,31 +221,32 @@ describe("archives that cannot be loaded", () => {
     await expectEmpty();
   });
 
-  test("mutated archives load or are refused, and leave nothing half-made", async () => {
-    const whole = dockerArchive([good], { tags: ["x:1"] });
-    const edits = fc.array(
-      fc.tuple(fc.nat(whole.byteLength - 1), fc.integer({ min: 0, max: 255 })),
-      { minLength: 1, maxLength: 4 },
-    );
-    const property = fc.asyncProperty(edits, async (list) => {
-      const bytes = Buffer.from(whole);
-      for (const [at, value] of list) bytes[at] = value;
-      try {
-        await load(bytes);
-        for (const image of await images.list({
-          all: true,
-          sharedSize: false,
-          filters: new Map(),
-        })) {
-          await images.remove(image.Id, { force: true, noprune: false });
+  test(
+    "mutated archives load or are refused, and leave nothing half-made",
+    async () => {
+      const whole = dockerArchive([good], { tags: ["x:1"] });
+      const damages = fc.array(ANY_DAMAGE, { minLength: 1, maxLength: 4 });
+      const property = fc.asyncProperty(damages, async (list) => {
+        const bytes = list.reduce((now: Buffer, one) => damaged(now, one), Buffer.from(whole));
+        try {
+          await load(bytes);
+          for (const image of await images.list({
+            all: true,
+            sharedSize: false,
+            filters: new Map(),
+          })) {
+            await images.remove(image.Id, { force: true, noprune: false });
+          }
+        } catch (error) {
+          if (!isNaruError(error, "invalid_argument")) throw error;
         }
-      } catch (error) {
-        if (!isNaruError(error, "invalid_argument")) throw error;
-      }
-      await expectEmpty();
-    });
-    await fc.assert(property, { numRuns: 80 });
-  }, 60_000);
+        await expectEmpty();
+      });
+      const seed = fuzzSeed("image-load.test.ts");
+      await fc.assert(property, { numRuns: 80 * FUZZ_FACTOR, seed });
+    },
+    FUZZ_LIMIT_MS,
+  );
 
   test("a client that goes away stops the load", async () => {
     const aborter = new AbortController();

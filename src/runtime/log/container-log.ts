@@ -1,7 +1,7 @@
 import { type FSWatcher, statSync, watch } from "node:fs";
 import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { type Clock, isNaruError } from "../../base/mod.ts";
+import { type Clock, errorMessage, isNaruError } from "../../base/mod.ts";
 import type { Logger } from "../../observe/mod.ts";
 import type {
   ContainerLog,
@@ -105,6 +105,8 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool, ShippingSource {
   readonly #shipping: (() => ShippingPlan) | undefined;
   readonly #lagBytesMax: number;
   #shipper: Shipper | undefined;
+  /** Told of already. */
+  readonly #damaged: Set<number> = new Set();
   full = false;
   onFullChanged: () => void = () => undefined;
 
@@ -128,6 +130,13 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool, ShippingSource {
     }
     await this.#prune();
     this.#shipper?.start();
+  }
+
+  damaged(serial: number, error: unknown): void {
+    if (this.#damaged.has(serial)) return;
+    this.#damaged.add(serial);
+    const path = `${this.path}.${serial}.gz`;
+    this.#logger.warn("a log file is damaged", { path, error: errorMessage(error) });
   }
 
   async #prepareShipping(plan: () => ShippingPlan): Promise<void> {

@@ -13,6 +13,8 @@ export interface SegmentSource {
   readonly liveInode: bigint | undefined;
   /** The finished segment of this number, or else the next one after it. */
   segmentFrom(serial: number): Segment | undefined;
+  /** A finished file is read no further: its compressed form is not whole. */
+  damaged(serial: number, error: unknown): void;
 }
 
 const CHUNK_BYTES = 64 * 1024;
@@ -82,8 +84,8 @@ export class SegmentReader {
   async #read(): Promise<Buffer | undefined> {
     if (this.#gunzip !== undefined) {
       for (;;) {
-        const step = await this.#gunzip.next();
-        if (step.done === true) return undefined;
+        const step = await this.#decompressed(this.#gunzip);
+        if (step?.done !== false) return undefined;
         const chunk = step.value;
         if (this.#offset < chunk.byteLength) {
           const rest = chunk.subarray(this.#offset);
@@ -99,6 +101,19 @@ export class SegmentReader {
     this.#offset += bytesRead;
     // Lines are views of the chunk, and the next read writes over it.
     return Buffer.from(this.#chunk.subarray(0, bytesRead));
+  }
+
+  /** Undefined where the file is damaged: what was before that has been given, the next file goes on. */
+  async #decompressed(
+    gunzip: AsyncIterator<Buffer>,
+  ): Promise<IteratorResult<Buffer, unknown> | undefined> {
+    try {
+      return await gunzip.next();
+    } catch (error) {
+      if (errorCode(error)?.startsWith("Z_") !== true) throw error;
+      this.#source.damaged(this.#serial, error);
+      return undefined;
+    }
   }
 
   /** False when there is no file yet. */

@@ -63,7 +63,6 @@ export function buildRuntimeSpec(input: ContainerSpecInput, host: HostFacts): Bu
     process: buildProcess(input, capabilities, host, warn),
     root: { path: input.rootfsPath, readonly: input.readonlyRootfs },
     ...(ownUts && input.hostname !== "" ? { hostname: input.hostname } : {}),
-    ...(ownUts && input.domainname !== "" ? { domainname: input.domainname } : {}),
     mounts: buildMounts(input),
     ...(Object.keys(input.hooks ?? {}).length === 0 ? {} : { hooks: { ...input.hooks } }),
     annotations: { ...input.annotations },
@@ -261,10 +260,16 @@ function buildSysctls(input: ContainerSpecInput): Record<string, string> {
       );
     }
   }
-  if (hostNetwork) return { ...input.sysctls };
+  // As a sysctl and not as the specification's `domainname`, which runc 1.1 does not know.
+  const named = input.namespaces.uts !== "host" && input.domainname !== "";
   return {
-    "net.ipv4.ip_unprivileged_port_start": "0",
-    "net.ipv4.ping_group_range": "0 2147483647",
+    ...(named ? { "kernel.domainname": input.domainname } : {}),
+    ...(hostNetwork
+      ? {}
+      : {
+          "net.ipv4.ip_unprivileged_port_start": "0",
+          "net.ipv4.ping_group_range": "0 2147483647",
+        }),
     ...input.sysctls,
   };
 }

@@ -7,7 +7,6 @@ export interface RuntimeSpec {
   process: RuntimeProcess;
   root: { path: string; readonly: boolean };
   hostname?: string;
-  domainname?: string;
   mounts: RuntimeMount[];
   hooks?: Record<string, RuntimeHook[]>;
   annotations?: Record<string, string>;

@@ -33,6 +33,7 @@ function source(path: string): ShippingSource {
   return {
     ...{ path, liveSerial: 1, liveInode: undefined, version: 1, atRest: true },
     segmentFrom: () => undefined,
+    damaged: () => undefined,
     liveFile: () => ({ liveSerial: 1, liveInode: "7" }),
     change: () => Promise.resolve(),
   };
