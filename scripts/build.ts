@@ -44,7 +44,9 @@ export function buildArguments(root: string, outfile: string): readonly string[]
   const flags = ["--compile", "--bytecode", "--format=esm", "--splitting", "--sourcemap=none"];
   // A .env or bunfig.toml in the folder where a user stands must not change what the engine does.
   const closed = ["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
-  return ["build", ...flags, ...closed, ...entryPoints(root), "--outfile", outfile];
+  // Without a root of its own Bun guesses one, and guesses another when a Worker is added.
+  const names = ["--root", join(root, "src")];
+  return ["build", ...flags, ...closed, ...names, ...entryPoints(root), "--outfile", outfile];
 }
 
 /** main.ts and every Worker: one that is forgotten fails only when it is started. */

@@ -22,6 +22,9 @@ export const TEST_PACKAGES: readonly string[] = [
   "procps",
   "util-linux",
   "e2fsprogs",
+  "curl", // clients of published ports, with the network namespace that they run in
+  "socat",
+  "python3-minimal",
 ];
 
 /** What needs one of these is skipped where it is missing. */

@@ -16,6 +16,10 @@ async function main(): Promise<number> {
     const { runDaemon } = await import("./daemon/mod.ts");
     return await runDaemon(args.slice(1), { program: `${program} daemon` });
   }
+  if (args[0] === "netd") {
+    const { runNetd } = await import("./network/mod.ts");
+    return await runNetd(args.slice(1));
+  }
   if (args[0] === "system" && args[1] === "check") {
     const { runCheck } = await import("./check/mod.ts");
     return await runCheck(args.slice(2));

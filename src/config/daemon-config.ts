@@ -35,6 +35,12 @@ export interface DaemonConfig {
   readonly ipMasquerade: boolean;
   readonly ipForward: boolean;
   readonly ipForwardDrop: boolean;
+  /** Where ports are published that name no address; "" for every address. */
+  readonly publishAddress: string;
+  /** Published ports may be reached by the container's own address. */
+  readonly allowDirectRouting: boolean;
+  /** Published ports are subject to the host's own input rules. */
+  readonly respectHostFirewall: boolean;
   readonly dns: readonly string[];
   readonly dnsOptions: readonly string[];
   readonly dnsSearch: readonly string[];

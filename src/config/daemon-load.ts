@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { isIP } from "node:net";
 import { isAbsolute } from "node:path";
 import { NaruError, parseSizeBytes } from "../base/mod.ts";
 import type { Ulimit } from "../spec/mod.ts";
@@ -153,6 +154,9 @@ function buildConfig(values: Values, configFile: string, defaults: DaemonDefault
     ipMasquerade: values.flag("ip-masq", true),
     ipForward: values.flag("ip-forward", true),
     ipForwardDrop: !values.flag("ip-forward-no-drop"),
+    publishAddress: checkPublishAddress(values.text("ip")),
+    allowDirectRouting: values.flag("allow-direct-routing"),
+    respectHostFirewall: values.flag("respect-host-firewall"),
     dns: values.list("dns"),
     dnsOptions: values.list("dns-opts"),
     dnsSearch: values.list("dns-search"),
@@ -220,6 +224,13 @@ function checkBridge(name: string): string {
     );
   }
   return name;
+}
+
+/** `0.0.0.0` is Docker's default, and stands for every address. */
+function checkPublishAddress(text: string): string {
+  if (text === "" || text === "0.0.0.0") return "";
+  if (isIP(text) !== 0) return text;
+  throw new NaruError("invalid_argument", `ip: want an IP address, got "${text}"`);
 }
 
 function checkBip(text: string): string {

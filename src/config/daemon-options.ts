@@ -107,6 +107,24 @@ const HONOURED: readonly DaemonOption[] = [
     type: "boolean",
     help: "Enable forwarding without that drop",
   },
+  {
+    key: "ip",
+    flag: "ip",
+    type: "string",
+    help: "Address of the host for ports that are published without one",
+  },
+  {
+    key: "allow-direct-routing",
+    flag: "allow-direct-routing",
+    type: "boolean",
+    help: "Let others reach published ports by the container's own address",
+  },
+  {
+    key: "respect-host-firewall",
+    flag: "respect-host-firewall",
+    type: "boolean",
+    help: "Publish ports by a forwarder, so that the host's input rules count (client addresses are lost)",
+  },
   { key: "dns", flag: "dns", type: "list", help: "Name server for containers (repeatable)" },
   {
     key: "dns-opts",

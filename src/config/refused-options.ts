@@ -211,13 +211,6 @@ export const REFUSED_OPTIONS: readonly DaemonOption[] = [
   { key: "", flag: "http-proxy", type: "string", refuse: PULL, help: "" },
   { key: "", flag: "https-proxy", type: "string", refuse: PULL, help: "" },
   { key: "", flag: "no-proxy", type: "string", refuse: PULL, help: "" },
-  {
-    key: "allow-direct-routing",
-    flag: "allow-direct-routing",
-    type: "boolean",
-    refuse: NETWORKS,
-    help: "",
-  },
   { key: "bip6", flag: "bip6", type: "string", refuse: NETWORKS, help: "" },
   {
     key: "bridge-accept-fwmark",
@@ -251,7 +244,6 @@ export const REFUSED_OPTIONS: readonly DaemonOption[] = [
   { key: "fixed-cidr", flag: "fixed-cidr", type: "string", refuse: NETWORKS, help: "" },
   { key: "fixed-cidr-v6", flag: "fixed-cidr-v6", type: "string", refuse: NETWORKS, help: "" },
   { key: "host-gateway-ips", flag: "host-gateway-ip", type: "list", refuse: NETWORKS, help: "" },
-  { key: "ip", flag: "ip", type: "string", quiet: ["0.0.0.0"], refuse: NETWORKS, help: "" },
   { key: "ipv6", flag: "ipv6", type: "boolean", refuse: NETWORKS, help: "" },
   {
     key: "network-control-plane-mtu",

@@ -9,6 +9,7 @@ export type CrashPoint =
   | "create.after-commit"
   | "start.after-intent"
   | "start.after-mount-and-network"
+  | "start.after-publish"
   | "start.after-create"
   | "start.after-commit"
   | "start.after-start"
@@ -34,6 +35,7 @@ const POINTS: Readonly<Record<CrashPoint, true>> = {
   "create.after-commit": true,
   "start.after-intent": true,
   "start.after-mount-and-network": true,
+  "start.after-publish": true,
   "start.after-create": true,
   "start.after-commit": true,
   "start.after-start": true,

@@ -27,6 +27,7 @@ import { parseContainerName, randomName } from "./name.ts";
 import { checkSharedNetwork } from "./network-mode-check.ts";
 import { checkEndpointSettings, endpointRequests } from "./networks.ts";
 import { checkOnUnhealthy } from "./on-unhealthy.ts";
+import { planPorts } from "./port-plan.ts";
 import type { ContainerRecord, RecordedMount } from "./record.ts";
 import { checkRestartPolicy } from "./restart-policy.ts";
 import { containerDir, dataRootOf, publish, type Room, rootfsDir } from "./room.ts";
@@ -107,7 +108,7 @@ async function createWith(
     stoppedByUser: false,
   };
   checkNetworks(room, record);
-  const warnings = rehearse(room, record);
+  const warnings = [...rehearse(room, record), ...discardedPorts(host)];
   room.table.reserveName(name, id);
   try {
     await write(room, record, volumes);
@@ -194,7 +195,7 @@ function checkAll(
       { field: "Init" },
     );
   }
-  room.options.network.checkPorts(host.PortBindings, host.PublishAllPorts);
+  planPorts(config, host);
   room.options.network.parseMode(host.NetworkMode); // whether it is there is asked at start
   for (const { ref } of (host.Links ?? []).map(parseLink)) {
     findOther(room, ref, `could not get container for ${ref}: `);
@@ -274,6 +275,13 @@ function withImage(room: Room, one: RecordedMount): RecordedMount {
     throw new NaruError("invalid_argument", message, { field: "Mounts" });
   }
   return { ...one, image: { id: found.id, chainId: found.chainId } };
+}
+
+/** Docker's words. */
+function discardedPorts(host: HostConfig): string[] {
+  const published = Object.keys(host.PortBindings ?? {}).length > 0 || host.PublishAllPorts;
+  if (host.NetworkMode !== "host" || !published) return [];
+  return ["Published ports are discarded when using host network mode"];
 }
 
 function chooseRuntime(room: Room, name: string): RuntimeChoice {

@@ -35,11 +35,6 @@ const refused: FieldTreatment = {
   where: "containers/host-config-check.ts",
   proof: "src/containers/fields.test.ts",
 };
-const refusedByNetwork: FieldTreatment = {
-  treatment: "refused",
-  where: "network/service.ts",
-  proof: "src/containers/fields.test.ts",
-};
 
 const INPUT = "containers/spec-input.ts";
 const MERGE = "containers/config-merge.ts";
@@ -111,7 +106,7 @@ export const HOST_CONFIG_FIELDS: Readonly<Record<keyof HostConfig, FieldTreatmen
   ContainerIDFile: recorded, // the client writes it
   LogConfig: honoured("containers/log-config.ts"),
   NetworkMode: honoured(NETWORK),
-  PortBindings: refusedByNetwork,
+  PortBindings: honoured("containers/port-plan.ts"),
   RestartPolicy: honoured("containers/restart-policy.ts"),
   AutoRemove: honoured("containers/exit.ts"),
   VolumeDriver: honoured(MOUNTS),
@@ -133,7 +128,7 @@ export const HOST_CONFIG_FIELDS: Readonly<Record<keyof HostConfig, FieldTreatmen
   OomScoreAdj: limited(INPUT),
   PidMode: honoured(INPUT),
   Privileged: honoured(INPUT),
-  PublishAllPorts: refusedByNetwork,
+  PublishAllPorts: honoured("containers/port-plan.ts"),
   ReadonlyRootfs: honoured(INPUT),
   SecurityOpt: honoured("containers/security-opt.ts"),
   StorageOpt: refused,

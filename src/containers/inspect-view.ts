@@ -1,4 +1,5 @@
 import { formatTimestamp, ZERO_TIME } from "../base/mod.ts";
+import type { PublishedPort } from "../network/mod.ts";
 import type {
   ContainerInspect,
   ContainerState,
@@ -8,6 +9,7 @@ import type {
 } from "../spec/mod.ts";
 import { commandOf } from "./config-merge.ts";
 import type { HealthState } from "./health-state.ts";
+import { portMapView } from "./port-plan.ts";
 import type { ContainerRecord, RecordedMount } from "./record.ts";
 import { isRunning, lastExit, shownState, statusWord } from "./state.ts";
 
@@ -22,6 +24,7 @@ export interface InspectFacts {
   readonly health: HealthState | undefined;
   /** By network name; empty where the container shares another's. */
   readonly networks: Record<string, EndpointSettings>;
+  readonly published: readonly PublishedPort[];
   readonly pathOfVolume: (name: string) => string;
   readonly size: { readonly rwBytes: number; readonly rootBytes: number } | undefined;
 }
@@ -58,7 +61,7 @@ export function inspectView(record: ContainerRecord, facts: InspectFacts): Conta
       : { SizeRw: facts.size.rwBytes, SizeRootFs: facts.size.rootBytes }),
     Mounts: record.mounts.filter(isShown).map((one) => mountView(one, facts.pathOfVolume)),
     Config: record.config,
-    NetworkSettings: networkView(record, facts.networks),
+    NetworkSettings: networkView(record, facts),
   };
 }
 
@@ -136,13 +139,11 @@ export function mountView(one: RecordedMount, pathOfVolume: (name: string) => st
 
 function networkView(
   record: ContainerRecord,
-  networks: Record<string, EndpointSettings>,
+  { networks, published }: Pick<InspectFacts, "networks" | "published">,
 ): NetworkSettings {
-  const ports: NetworkSettings["Ports"] = {};
   const [endpoint] = record.endpoints;
-  if (record.state.kind === "running" && endpoint !== undefined) {
-    for (const port of Object.keys(record.config.ExposedPorts ?? {})) ports[port] = null;
-  }
+  const shown = record.state.kind === "running" && endpoint !== undefined;
+  const ports = shown ? portMapView(record.config, record.hostConfig, published) : {};
   return {
     SandboxID: endpoint?.endpointId ?? "",
     SandboxKey: endpoint?.netnsPath ?? "",

@@ -1,4 +1,5 @@
 import { NaruError, parseInstantOrAge } from "../base/mod.ts";
+import type { PublishedPort } from "../network/mod.ts";
 import type { ContainerRecord } from "./record.ts";
 import { lastExit, statusWord } from "./state.ts";
 
@@ -32,6 +33,7 @@ export interface FilterContext {
   /** Image ids that have this image, or are it: undefined when there is no such image. */
   readonly imageId: (name: string) => string | undefined;
   readonly networksOf: (record: ContainerRecord) => readonly { id: string; name: string }[];
+  readonly publishedBy: (record: ContainerRecord) => readonly PublishedPort[];
 }
 
 type Check = (record: ContainerRecord) => boolean;
@@ -88,8 +90,7 @@ function compileOne(key: string, values: readonly string[], context: FilterConte
     case "expose":
       return compileExposed(values);
     case "publish":
-      for (const value of values) parsePorts(key, value);
-      return () => false; // nothing publishes ports
+      return compilePublished(values, context);
     case "is-task":
       return compileBoolean(key, values, false);
     case "isolation":
@@ -173,6 +174,18 @@ function compileExposed(values: readonly string[]): Check {
     );
     return exposed.some((port) => wanted.includes(port));
   };
+}
+
+/** By the container's port or the host's, as Docker. */
+function compilePublished(values: readonly string[], context: FilterContext): Check {
+  const wanted = new Set(values.flatMap((value) => parsePorts("publish", value)));
+  return (record) =>
+    context
+      .publishedBy(record)
+      .some(
+        ({ containerPort, hostPort, protocol }) =>
+          wanted.has(`${containerPort}/${protocol}`) || wanted.has(`${hostPort}/${protocol}`),
+      );
 }
 
 /** `80`, `80/udp`, `80-90/tcp` as `port/protocol`. */

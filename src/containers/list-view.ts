@@ -1,8 +1,10 @@
 import { digestHex } from "../base/mod.ts";
+import type { PublishedPort } from "../network/mod.ts";
 import type { ContainerSummary, EndpointSettings, PortSummary } from "../spec/mod.ts";
 import { commandOf } from "./config-merge.ts";
 import type { HealthState } from "./health-state.ts";
 import { mountView } from "./inspect-view.ts";
+import { portListView } from "./port-plan.ts";
 import type { ContainerRecord } from "./record.ts";
 import { statusWord } from "./state.ts";
 import { statusText } from "./status-text.ts";
@@ -14,6 +16,7 @@ export interface ListFacts {
   /** Does the typed reference still name the container's image? */
   readonly imageName: string;
   readonly networks: Record<string, EndpointSettings>;
+  readonly published: readonly PublishedPort[];
   readonly pathOfVolume: (name: string) => string;
   readonly size: { readonly rwBytes: number; readonly rootBytes: number } | undefined;
 }
@@ -31,7 +34,7 @@ export function listView(record: ContainerRecord, facts: ListFacts): ContainerSu
     ImageID: record.imageId,
     Command: commandText(commandOf(record.config)),
     Created: Number(BigInt(record.createdAtNs) / NS_PER_S),
-    Ports: portsView(record),
+    Ports: portsView(record, facts.published),
     ...(facts.size === undefined ? {} : sizeView(facts.size)),
     Labels: record.config.Labels ?? {},
     State: statusWord(record.state),
@@ -66,16 +69,9 @@ function commandText(words: readonly string[]): string {
   return [first, ...rest.map((word) => (word.includes(" ") ? `'${word}'` : word))].join(" ");
 }
 
-function portsView(record: ContainerRecord): PortSummary[] {
+function portsView(record: ContainerRecord, published: readonly PublishedPort[]): PortSummary[] {
   if (record.state.kind !== "running" || record.endpoints.length === 0) return [];
-  return Object.keys(record.config.ExposedPorts ?? {}).flatMap((port) => {
-    const [number = "", protocol = "tcp"] = port.split("/");
-    const [first, last = first] = number.split("-").map(Number) as [number, number?];
-    return Array.from({ length: last - first + 1 }, (_, index) => ({
-      PrivatePort: first + index,
-      Type: protocol,
-    }));
-  });
+  return portListView(record.config, record.hostConfig, published);
 }
 
 /** The reference that was typed, or the short form of the id when its tag has moved on. */

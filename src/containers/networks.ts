@@ -5,6 +5,7 @@ import type { Endpoint, EndpointRequest, NetworkMode, NetworkSummary } from "../
 import type { EndpointSettings } from "../spec/mod.ts";
 import { crashPoint } from "./crash-point.ts";
 import { emptyEndpoint } from "./inspect-view.ts";
+import { publishPorts } from "./port-publishing.ts";
 import type { ContainerRecord } from "./record.ts";
 import { bundleDir, type Room } from "./room.ts";
 import { etcFilesOf, networkModeOf } from "./start-parts.ts";
@@ -142,6 +143,7 @@ export async function connectNetwork(
     endpoints: [...now.endpoints.filter(({ networkName }) => networkName !== "none"), endpoint],
   }));
   crashPoint("connect.after-commit");
+  await publishPorts(room, after);
   await refreshEtcFiles(room, after);
   publishConnection(room, after, "connect", found);
 }
@@ -171,6 +173,7 @@ export async function disconnectNetwork(room: Room, id: string, ref: string): Pr
     networks,
     endpoints: now.endpoints.filter(({ networkId }) => networkId !== found.id),
   }));
+  await publishPorts(room, after);
   await refreshEtcFiles(room, after);
   publishConnection(room, after, "disconnect", found);
 }
@@ -198,6 +201,7 @@ export async function finishConnections(room: Room, id: string): Promise<void> {
       endpoints: now.endpoints.filter(isLive),
     }));
   }
+  await publishPorts(room, record);
   if (record.endpoints.length > 0) await refreshEtcFiles(room, room.table.must(id));
 }
 

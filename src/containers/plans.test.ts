@@ -223,6 +223,7 @@ describe("list filters", () => {
       return found;
     },
     healthOf: () => "none",
+    publishedBy: () => [],
     imageId: (name) => (name === "nginx" ? web.imageId : undefined),
     networksOf: () => [{ id: "abcdef", name: "bridge" }],
   };
@@ -285,6 +286,7 @@ test("no text makes a check throw anything but its own errors", () => {
           healthOf: () => "none",
           imageId: () => undefined,
           networksOf: () => [],
+          publishedBy: () => [],
         })(containerRecord());
       } catch (error) {
         expect(String(error)).toContain("invalid filter");

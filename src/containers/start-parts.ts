@@ -6,7 +6,9 @@ import { MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, statfs } from "../linux/mod.ts";
 import type { Endpoint, EndpointRequest, EtcFiles, NetworkMode } from "../network/mod.ts";
 import type { SpecMount, SpecNamespace, SpecNamespaces, SpecShm } from "../runtime/mod.ts";
 import { usablePropagation } from "./bind-propagation.ts";
+import { crashPoint } from "./crash-point.ts";
 import { inMountOrder } from "./mounts-plan.ts";
+import { publishPorts } from "./port-publishing.ts";
 import type { ContainerRecord, RecordedMount } from "./record.ts";
 import { bundleDir, dataRootOf, type Room } from "./room.ts";
 import { readInRoot, withDirectoryInRoot } from "./rootfs.ts";
@@ -29,11 +31,14 @@ export async function attachNetwork(
 ): Promise<readonly Endpoint[]> {
   if (mode.kind === "host" || mode.kind === "container") return [];
   const sysctls = Object.entries(record.hostConfig.Sysctls ?? {});
-  return room.options.network.attach({
+  const attached = await room.options.network.attach({
     containerId: record.id,
     endpoints,
     sysctls: Object.fromEntries(sysctls.filter(([name]) => name.startsWith("net."))),
   });
+  await publishPorts(room, record);
+  crashPoint("start.after-publish");
+  return attached;
 }
 
 /** The running container behind `container:REF`. Throws conflict in Docker's words. */

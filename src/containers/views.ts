@@ -40,6 +40,7 @@ export async function inspectOf(
     execIds: room.execs.idsOf(record.id),
     health: room.health.stateOf(record.id),
     networks: networksOf(room, record),
+    published: room.options.network.publishedPorts(record.id),
     pathOfVolume: (name) => volumes.pathOf(name),
     size: options.size ? await sizeOf(room, record) : undefined,
   });
@@ -56,6 +57,7 @@ export function summaryOf(
     health: room.health.stateOf(record.id),
     imageName: shownImageName(record, (name) => room.options.images.find(name)?.id),
     networks: networksOf(room, record),
+    published: room.options.network.publishedPorts(record.id),
     pathOfVolume: (name) => room.options.volumes.pathOf(name),
     size,
   });
@@ -64,6 +66,7 @@ export function summaryOf(
 export function listFilterContext(room: Room): FilterContext {
   return {
     find: (ref) => room.table.find(ref),
+    publishedBy: (record) => room.options.network.publishedPorts(record.id),
     healthOf: (record) => room.health.stateOf(record.id)?.Status ?? "none",
     imageId: (name) => room.options.images.find(name)?.id,
     networksOf: (record) =>

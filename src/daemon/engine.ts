@@ -218,6 +218,17 @@ function networkOptions(
   return {
     ...{ bridge, bip, mtu, icc, ipMasquerade, ipForward, ipForwardDrop },
     ...{ dns, dnsSearch, dnsOptions },
+    publishAddress: config.publishAddress,
+    allowDirectRouting: config.allowDirectRouting,
+    respectHostFirewall: config.respectHostFirewall,
+    netd: {
+      // From source the runtime is the executable and the program's file its argument.
+      command: [process.execPath, ...(Bun.main.startsWith("/$bunfs/") ? [] : [Bun.main])],
+      socketPath: join(config.execRoot, "netd.sock"),
+      statePath: join(config.execRoot, "netd.json"),
+      logPath: join(config.execRoot, "netd.log"),
+      version: `${ENGINE_VERSION} ${GIT_COMMIT}`,
+    },
     netnsDir: join(config.execRoot, "netns"),
   };
 }

@@ -8,6 +8,7 @@ import { errnoOf, SyscallError } from "./syscall-error.ts";
  */
 const SYMBOLS = {
   __errno_location: { args: [], returns: "ptr" },
+  bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
   chdir: { args: ["ptr"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
   connect: { args: ["i32", "ptr", "u32"], returns: "i32" },
@@ -25,6 +26,7 @@ const SYMBOLS = {
   ioctl: { args: ["i32", "u64", "i64"], returns: "i32" },
   kill: { args: ["i32", "i32"], returns: "i32" },
   lgetxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
+  listen: { args: ["i32", "i32"], returns: "i32" },
   linkat: { args: ["i32", "ptr", "i32", "ptr", "i32"], returns: "i32" },
   llistxattr: { args: ["ptr", "ptr", "u64"], returns: "i64" },
   lremovexattr: { args: ["ptr", "ptr"], returns: "i32" },

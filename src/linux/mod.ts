@@ -1,6 +1,7 @@
 export * from "./cgroup.ts";
 export { type CgroupWarmth, createCgroupWarmth } from "./cgroup-warmth.ts";
 export * from "./channel.ts";
+export { ConnectionTracking, type TrackedPort } from "./conntrack.ts";
 export * from "./descriptor.ts";
 export * from "./file.ts";
 export * from "./group-limits.ts";
@@ -22,6 +23,7 @@ export {
   plainOverlayOptions,
   planOverlay,
 } from "./overlay.ts";
+export { holdPort } from "./port-socket.ts";
 export * from "./process.ts";
 export * from "./process-watch.ts";
 export {

@@ -81,6 +81,8 @@ export interface NetnsOperations {
     readonly request: { readonly path: string; readonly routes: DefaultRoutes };
     readonly answer: null;
   };
+  /** On a bridge: what came by the link may leave by it. */
+  hairpin: { readonly request: { readonly hostLink: string }; readonly answer: null };
   /** True when it was made. */
   ensureParent: { readonly request: ParentRequest; readonly answer: boolean };
   /** Unbound and its file removed. Idempotent. */

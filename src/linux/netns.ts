@@ -67,6 +67,11 @@ export class NetworkKernel {
     await this.#ask("setRoutes", { path, routes });
   }
 
+  /** Lets a container reach itself through its bridge. Throws not_found when the link is gone. */
+  async hairpin(hostLink: string): Promise<void> {
+    await this.#ask("hairpin", { hostLink });
+  }
+
   /** Finds or makes a link for macvlan and ipvlan to stand on; true when it was made. */
   ensureParent(request: ParentRequest): Promise<boolean> {
     return this.#ask("ensureParent", request);

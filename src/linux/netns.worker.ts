@@ -20,6 +20,7 @@ import {
   anyLink,
   deleteLink,
   getLink,
+  hairpinPort,
   isolatePort,
   type Link,
   linkUp,
@@ -273,6 +274,11 @@ function removeNamespace(path: string): null {
   return null;
 }
 
+function hairpin(label: string): null {
+  host.request({ message: hairpinPort(linkByName(host, label).index), label });
+  return null;
+}
+
 function deleteLinks(names: readonly string[]): null {
   if (names.length === 0) return null; // an empty message is no data to send
   const results = host.attempt(
@@ -347,6 +353,7 @@ const OPERATIONS: {
   addEndpoint: ({ path, endpoint }) => addEndpoint(path, endpoint),
   removeEndpoint: ({ path, innerLink }) => removeEndpoint(path, innerLink),
   setRoutes: ({ path, routes }) => replaceRoutes(path, routes),
+  hairpin: ({ hostLink }) => hairpin(hostLink),
   ensureParent,
   addresses: () =>
     [AF_INET, AF_INET6].flatMap((family) =>

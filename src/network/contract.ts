@@ -1,4 +1,6 @@
-import type { EndpointSettings, NetworkCreateBody, PortMap } from "../spec/mod.ts";
+import type { EndpointSettings, NetworkCreateBody } from "../spec/mod.ts";
+import type { PublishedPort } from "./firewall/contract.ts";
+import type { PortRequest } from "./ports/contract.ts";
 
 /** How a container is connected. Parsed from HostConfig.NetworkMode. */
 export type NetworkMode =
@@ -141,8 +143,13 @@ export interface NetworkService {
   etcFiles(request: EtcFilesRequest): Promise<EtcFiles>;
   /** Wire shape of an endpoint for an inspect. */
   endpointSettings(endpoint: Endpoint): EndpointSettings;
-  /** Throws unsupported naming HostConfig.PortBindings / PublishAllPorts when a port is to be published. */
-  checkPorts(bindings: PortMap | null, publishAll: boolean): void;
+  /**
+   * Publishes ports of an attached container in place of those that it had, at the network that
+   * leads out of it: all or none, durable when it resolves, undone by `detach`. A number that was
+   * chosen for it stays. Throws internal in Docker's words when one is taken.
+   */
+  publishPorts(containerId: string, requests: readonly PortRequest[]): Promise<void>;
+  publishedPorts(containerId: string): readonly PublishedPort[];
   /** Removes bridge and rules if nothing uses them (an engine with `--rm-network-on-stop` in tests, uninstall). */
   teardown(): Promise<void>;
 }

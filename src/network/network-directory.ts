@@ -168,6 +168,14 @@ export class NetworkDirectory {
     );
   }
 
+  /** What the firewall knows of a bridge; undefined for other drivers. */
+  rules(id: string): BridgeNetworkRules | undefined {
+    const row = this.#rowNamed(id);
+    if (row?.driver !== "bridge") return undefined;
+    if (row.user !== undefined) return userRules(row, row.user);
+    return this.#bridge && bridgeRules(this.#bridge, { ...this.#options.bridge, createdAt: "" });
+  }
+
   #summary(row: NetworkRow): NetworkSummary {
     const { id, name, driver, createdAt = "", user } = row;
     const common = { id, name, driver, createdAt, builtIn: user === undefined };

@@ -199,9 +199,15 @@ export class Sandboxes {
     };
   }
 
+  /** The endpoint of a network of this driver by which the container is reached from outside. */
+  outward(containerId: string, driver: string): Endpoint | undefined {
+    const all = this.#outward(this.endpointsOf(containerId));
+    return all.find(({ network }) => network.driver === driver)?.endpoint;
+  }
+
   /** The endpoint of the greatest priority leads out; of equals the first by its network's name. */
-  #routesOf(endpoints: readonly Endpoint[]): DefaultRoutes {
-    const outward = endpoints
+  #outward(endpoints: readonly Endpoint[]): { endpoint: Endpoint; network: ActiveNetwork }[] {
+    return endpoints
       .filter(({ innerLink }) => innerLink !== undefined)
       .map((endpoint) => ({ endpoint, network: this.#options.active(endpoint.networkId) }))
       .filter(({ network }) => !network.internal)
@@ -210,6 +216,10 @@ export class Sandboxes {
           (b.endpoint.gwPriority ?? 0) - (a.endpoint.gwPriority ?? 0) ||
           (a.network.name < b.network.name ? -1 : 1),
       );
+  }
+
+  #routesOf(endpoints: readonly Endpoint[]): DefaultRoutes {
+    const outward = this.#outward(endpoints);
     const first = (gateway: (endpoint: Endpoint) => string): string => {
       for (const { endpoint, network } of outward) {
         // In mode l3 the parent's host is the router, and there is nobody to ask for its address.

@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { type Clock, NaruError, systemClock } from "../base/mod.ts";
+import { type Clock, systemClock } from "../base/mod.ts";
 import type { EventBus } from "../events/mod.ts";
-import { NetworkKernel } from "../linux/mod.ts";
+import { ConnectionTracking, NetworkKernel, type TrackedPort } from "../linux/mod.ts";
 import type { Logger } from "../observe/mod.ts";
-import type { EndpointSettings, NetworkCreateBody, PortMap } from "../spec/mod.ts";
+import type { EndpointSettings, NetworkCreateBody } from "../spec/mod.ts";
 import type { Metadata, WorkQueue } from "../storage/mod.ts";
 import type {
   AttachRequest,
@@ -17,10 +17,13 @@ import type {
 } from "./contract.ts";
 import type { BridgeOptions } from "./default-bridge.ts";
 import { renderEtcFiles } from "./etc-files.ts";
-import type { Firewall } from "./firewall/contract.ts";
+import type { Firewall, PublishedEndpoint } from "./firewall/contract.ts";
 import { createFirewall } from "./firewall/firewall.ts";
 import { parseNetworkMode } from "./mode.ts";
+import { NetdClient, type NetdClientOptions } from "./netd/client.ts";
 import { NetworkDirectory } from "./network-directory.ts";
+import type { PortRequest } from "./ports/contract.ts";
+import { PortPublisher } from "./ports/publisher.ts";
 import { Sandboxes } from "./sandboxes.ts";
 import type { AddressPool } from "./subnets.ts";
 
@@ -28,6 +31,12 @@ export interface NetworkServiceOptions extends Omit<BridgeOptions, "createdAt"> 
   readonly ipForward: boolean;
   /** Drop forwarding that is nobody's when the engine had to switch forwarding on. */
   readonly ipForwardDrop: boolean;
+  /** Where ports are published that name no address, "" for everywhere. */
+  readonly publishAddress: string;
+  readonly allowDirectRouting: boolean;
+  readonly respectHostFirewall: boolean;
+  /** Where netd has its socket, its state and its log, and the version of this program. */
+  readonly netd: Omit<NetdClientOptions, "state" | "clock" | "logger">;
   /** At least 6 hexadecimal digits that no other engine of the host has: names in the kernel. */
   readonly engineShortId: string;
   /** Directory in the run root for namespace files. */
@@ -51,6 +60,7 @@ export interface NetworkServiceControl extends NetworkService {
   close(): void;
 }
 
+const UDP = 17; // IPPROTO_UDP
 const SHORT_ID_LENGTH = 6; // of 15 bytes of a link's name: 2 mark, 6 engine, 7 endpoint or network
 
 export function createNetworkService(options: NetworkServiceOptions): NetworkServiceControl {
@@ -63,6 +73,9 @@ class LocalNetworkService implements NetworkServiceControl {
   readonly #firewall: Firewall;
   readonly #directory: NetworkDirectory;
   readonly #sandboxes: Sandboxes;
+  readonly #tracking: ConnectionTracking = new ConnectionTracking();
+  readonly #ports: PortPublisher;
+  readonly #netd: NetdClient;
 
   constructor(options: NetworkServiceOptions) {
     this.#options = options;
@@ -72,9 +85,21 @@ class LocalNetworkService implements NetworkServiceControl {
       table: `naru_${options.engineShortId}`,
       ipForward: options.ipForward,
       ipForwardDrop: options.ipForwardDrop,
-      allowDirectRouting: false,
-      respectHostFirewall: false,
-      forgetConnections: () => Promise.resolve(),
+      allowDirectRouting: options.allowDirectRouting,
+      respectHostFirewall: options.respectHostFirewall,
+      forgetConnections: (endpoint) => this.#forgetConnections(endpoint),
+      logger,
+    });
+    this.#ports = new PortPublisher({
+      ...{ metadata, firewall: this.#firewall },
+      netd: () => this.#netd,
+      defaultAddress: options.publishAddress,
+      respectHostFirewall: options.respectHostFirewall,
+    });
+    this.#netd = new NetdClient({
+      ...options.netd,
+      state: () => ({ ports: this.#ports.held(), names: [] }),
+      clock: options.clock ?? systemClock,
       logger,
     });
     this.#directory = new NetworkDirectory({
@@ -95,7 +120,9 @@ class LocalNetworkService implements NetworkServiceControl {
   async start(): Promise<void> {
     mkdirSync(this.#options.netnsDir, { recursive: true, mode: 0o700 });
     const networks = await this.#directory.start();
-    if (networks.length > 0) await this.#firewall.start({ networks, published: [] });
+    const published = this.#ports.endpoints();
+    if (networks.length > 0) await this.#firewall.start({ networks, published });
+    await this.#netd.resume();
   }
 
   parseMode(networkMode: string): NetworkMode {
@@ -155,16 +182,18 @@ class LocalNetworkService implements NetworkServiceControl {
     return this.#sandboxes.disconnect(containerId, networkId);
   }
 
-  detach(containerId: string): Promise<void> {
-    return this.#sandboxes.detach(containerId);
+  async detach(containerId: string): Promise<void> {
+    await this.#ports.unpublish(containerId);
+    await this.#sandboxes.detach(containerId);
   }
 
   isIntact(endpoint: Endpoint): Promise<boolean> {
     return this.#sandboxes.isIntact(endpoint);
   }
 
-  sweep(owners: ReadonlySet<string>): Promise<void> {
-    return this.#sandboxes.sweep(owners);
+  async sweep(owners: ReadonlySet<string>): Promise<void> {
+    await this.#ports.sweep(owners);
+    await this.#sandboxes.sweep(owners);
   }
 
   etcFiles(request: EtcFilesRequest): Promise<EtcFiles> {
@@ -198,16 +227,34 @@ class LocalNetworkService implements NetworkServiceControl {
     };
   }
 
-  checkPorts(bindings: PortMap | null, publishAll: boolean): void {
-    const published = Object.entries(bindings ?? {}).find(([, list]) => (list ?? []).length > 0);
-    if (published !== undefined) {
-      const text = `HostConfig.PortBindings: publishing ports (${published[0]}) is not supported yet`;
-      throw new NaruError("unsupported", text, { port: published[0] });
+  async publishPorts(containerId: string, requests: readonly PortRequest[]): Promise<void> {
+    const endpoint = this.#sandboxes.outward(containerId, "bridge");
+    const network = endpoint && this.#directory.rules(endpoint.networkId);
+    if (endpoint === undefined || network === undefined) {
+      await this.#ports.unpublish(containerId);
+      return;
     }
-    if (publishAll) {
-      const text = "HostConfig.PublishAllPorts: publishing ports is not supported yet";
-      throw new NaruError("unsupported", text);
-    }
+    const { ipv4Address: ipv4, ipv6Address: ipv6 = "", hostLink } = endpoint;
+    // With br_netfilter a bridge has the translated packet, not the host, and would swallow it.
+    if (requests.length > 0) await this.#kernel.hairpin(hostLink);
+    await this.#ports.publish({ containerId, network, ipv4, ipv6 }, requests);
+  }
+
+  publishedPorts: NetworkService["publishedPorts"] = (containerId) => this.#ports.of(containerId);
+
+  async #forgetConnections(endpoint: PublishedEndpoint): Promise<void> {
+    const ports = endpoint.ports
+      .filter(({ protocol }) => protocol === "udp")
+      .map(
+        (port): TrackedPort => ({
+          protocol: UDP,
+          hostAddress: port.hostAddress,
+          hostPort: port.hostPort,
+          containerAddress: port.hostAddress.includes(":") ? endpoint.ipv6 : endpoint.ipv4,
+          containerPort: port.containerPort,
+        }),
+      );
+    await this.#tracking.forget(ports);
   }
 
   async teardown(): Promise<void> {
@@ -217,6 +264,8 @@ class LocalNetworkService implements NetworkServiceControl {
   }
 
   close(): void {
+    this.#netd.close();
+    this.#tracking.close();
     this.#kernel.close();
   }
 }

@@ -147,6 +147,7 @@ export type TableName =
   | "layers" // by chain id
   | "addresses" // by network/address
   | "networks"
+  | "ports" // by container id
   | "volumes"
   | "events" // by decimal sequence number, padded
   | "work";

@@ -269,14 +269,6 @@ const CREATE_WORDS: readonly Intended[] = [
     naru: /^"(invalid container name in network mode|user specified IP address is supported on user)/,
   },
   {
-    why: "publishing ports comes with user networks; until then it is refused by name",
-    case: /^create-warnings$/,
-    step: /^POST \/containers\/create$/,
-    path: /^(status|json\.(Id|Warnings|message))$/,
-    docker: /^(201|"<hex64>"|\[\]|absent)$/,
-    naru: /^(501|absent|"HostConfig\.PublishAllPorts: publishing ports is not supported yet")$/,
-  },
-  {
     why: "kernel memory went with 1.42; a warning without consequence is none",
     case: /^create-warnings$/,
     path: /^json\.Warnings(\.0)?$/,

@@ -202,6 +202,20 @@ const NETWORK: Proofs = {
       namespaceOf("net"),
     );
   },
+  "HostConfig.PortBindings": async () => {
+    const PortBindings = { "81/tcp": [{ HostIp: "127.0.0.1", HostPort: "" }] };
+    const container = await idle(docker, { HostConfig: { PortBindings } });
+    const { Ports } = (await container.inspect()).NetworkSettings;
+    expect(Ports["81/tcp"]).toEqual([
+      { HostIp: "127.0.0.1", HostPort: expect.stringMatching(/^[1-9]\d+$/) },
+    ]);
+  },
+  "HostConfig.PublishAllPorts": async () => {
+    const HostConfig = { PublishAllPorts: true };
+    const container = await idle(docker, { ExposedPorts: { "82/udp": {} }, HostConfig });
+    const { Ports } = (await container.inspect()).NetworkSettings;
+    expect(Ports["82/udp"]?.[0]).toMatchObject({ HostIp: "0.0.0.0" });
+  },
   "HostConfig.Dns": async () => {
     expect(await seen("cat /etc/resolv.conf", { Dns: ["192.0.2.53"] })).toMatch(
       /^nameserver 192\.0\.2\.53$/m,

@@ -209,7 +209,8 @@ export function fakeNetwork(script: Script): NetworkService {
       GlobalIPv6Address: "",
       GlobalIPv6PrefixLen: 0,
     }),
-    checkPorts: () => undefined,
+    publishPorts: () => Promise.resolve(),
+    publishedPorts: () => [],
   };
   return used as NetworkService;
 }

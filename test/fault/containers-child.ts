@@ -16,8 +16,9 @@ function answered(what: string): void {
   writeSync(1, `${what}\n`);
 }
 
-const body = (command: string) =>
-  createBody({ Cmd: ["sh", "-c", command] }, { NetworkMode: "default" });
+const PORTS = { "80/tcp": [{ HostIp: "127.0.0.1", HostPort: "" }] };
+const body = (command: string, PortBindings: typeof PORTS | null = null) =>
+  createBody({ Cmd: ["sh", "-c", command] }, { NetworkMode: "default", PortBindings });
 
 const steady = await service.create(body("trap 'exit 9' TERM; while :; do sleep 0.1; done"), {
   name: "steady",
@@ -28,7 +29,7 @@ const { State } = await service.inspect(steady.id, { size: false });
 answered(`steady ${steady.id} ${State.Pid}`);
 
 const victim = await service.create(
-  body("trap 'exit 6' TERM; echo up; while :; do sleep 0.05; done"),
+  body("trap 'exit 6' TERM; echo up; while :; do sleep 0.05; done", PORTS),
   {
     name: "victim",
     platform: "",

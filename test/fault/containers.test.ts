@@ -1,5 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
+import { once } from "node:events";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { isNaruError } from "../../src/base/mod.ts";
 import { CRASH_POINTS, type CrashPoint } from "../../src/containers/mod.ts";
@@ -154,6 +156,8 @@ async function checkVictim(point: CrashPoint, { engine, answered }: Aftermath): 
   }
   expect(view?.State.Running).toBe(true);
   expect(await echo(engine, "victim")).toBe("alive\n");
+  const [published] = view?.NetworkSettings.Ports["80/tcp"] ?? [];
+  expect(Number(published?.HostPort)).toBeGreaterThan(0);
   if (/^(dis)?connect\./.test(point)) await checkPlaces(point, engine);
   if (!point.startsWith("update.")) return;
   // Recorded, so finished: the kernel says what the row says.
@@ -221,6 +225,13 @@ async function checkLeaks(engine: TestEngine): Promise<void> {
   unfinished.delete(engine.roots);
 }
 
+/** Throws EADDRINUSE. */
+async function checkFree(port: number): Promise<void> {
+  const server = createServer().listen(port, "127.0.0.1");
+  await once(server, "listening");
+  server.close();
+}
+
 /** conmons whose command line names this engine's directory. */
 function monitorsIn(dir: string): string[] {
   return readdirSync("/proc").filter((pid) => {
@@ -240,7 +251,10 @@ describe("killed at", () => {
       const aftermath = await crashAt(point);
       await checkSteady(aftermath);
       await checkVictim(point, aftermath);
+      const [id = ""] = aftermath.answered.get("created") ?? [];
+      const held = aftermath.engine.network.publishedPorts(id);
       await checkLeaks(aftermath.engine);
+      for (const { hostPort } of held) await checkFree(hostPort);
     }, 30_000);
   }
 

@@ -31,7 +31,7 @@ import {
 import { emptyConfig } from "../fakes/bodies.ts";
 import { testVolumes } from "../fakes/volumes.ts";
 import { removeCgroups } from "../harness/cgroups.ts";
-import { TEST_RUNTIME } from "../harness/program.ts";
+import { naruCommand, TEST_RUNTIME } from "../harness/program.ts";
 
 const APPLETS =
   "sh true false cat echo sleep seq printf ls id env stty head yes dd kill mount mkdir hostname date wc tee test rm touch ps ip pwd stat free nslookup ping".split(
@@ -151,6 +151,16 @@ function makeNetwork(
     ipMasquerade: true,
     ipForward: true,
     ipForwardDrop: false,
+    publishAddress: "",
+    allowDirectRouting: false,
+    respectHostFirewall: false,
+    netd: {
+      command: naruCommand(),
+      socketPath: join(roots.dir, "run", "netd.sock"),
+      statePath: join(roots.dir, "run", "netd.json"),
+      logPath: join(roots.dir, "run", "netd.log"),
+      version: "test",
+    },
     netnsDir: join(roots.dir, "run", "netns"),
     addressPools: [],
     events: { publish: () => undefined },

@@ -32,12 +32,15 @@ function shortId(id: string): string {
   return id.slice(0, 12);
 }
 
+/** `0.0.0.0` before `::`. */
+const byText = (a: string, b: string): number => Number(a > b) - Number(a < b);
+
 /** Consecutive ports share an entry: `0.0.0.0:8000-8002->9000-9002/tcp`. */
 export function formatPorts(ports: readonly PortSummary[]): string {
   const sorted = [...ports].sort(
     (a, b) =>
       a.Type.localeCompare(b.Type) ||
-      (a.IP ?? "").localeCompare(b.IP ?? "") ||
+      byText(a.IP ?? "", b.IP ?? "") ||
       a.PrivatePort - b.PrivatePort ||
       (a.PublicPort ?? 0) - (b.PublicPort ?? 0),
   );

@@ -36,6 +36,7 @@ const IFLA_VLAN_ID = 1;
 const IFLA_MACVLAN_MODE = 1;
 const IFLA_IPVLAN_MODE = 1;
 const IFLA_IPVLAN_FLAGS = 2;
+const IFLA_BRPORT_MODE = 4;
 const IFLA_BRPORT_ISOLATED = 33;
 
 /** Bytes and packets since the link was made, seen from the link itself. */
@@ -222,9 +223,18 @@ export function setLinkMtu(name: string, mtu: number): NetlinkRequest {
 
 /** An isolated port reaches no other isolated port of its bridge, only the bridge itself. */
 export function isolatePort(index: number): NetlinkRequest {
+  return setPort(index, IFLA_BRPORT_ISOLATED);
+}
+
+/** What came by the port may leave by it, as a packet that a container sends to its own published port. */
+export function hairpinPort(index: number): NetlinkRequest {
+  return setPort(index, IFLA_BRPORT_MODE);
+}
+
+function setPort(index: number, flag: number): NetlinkRequest {
   const body = Buffer.concat([
     linkHeader({ family: AF_BRIDGE, index }),
-    nestedAttribute(IFLA_PROTINFO, u8Attribute(IFLA_BRPORT_ISOLATED, 1)),
+    nestedAttribute(IFLA_PROTINFO, u8Attribute(flag, 1)),
   ]);
   return { type: RTM_SETLINK, flags: 0, body };
 }

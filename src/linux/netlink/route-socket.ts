@@ -14,6 +14,8 @@ import {
 } from "./message.ts";
 
 const NETLINK_ROUTE = 0;
+/** The packet filter's part of the kernel, connection tracking among it. */
+export const NETLINK_NETFILTER: number = 12;
 const DATAGRAM_BYTES_MAX = 64 * 1024; // the kernel fills at most 32 KiB a datagram in dumps
 const RECEIVE_BUFFER_BYTES = 1024 * 1024; // a dump of thousands of links must not overrun it
 const DUMP_TRIES_MAX = 5; // a dump during which links changed is asked for again
@@ -33,8 +35,8 @@ export class RouteSocket {
   readonly #buffer: Buffer = Buffer.alloc(DATAGRAM_BYTES_MAX);
   #sequence = 0;
 
-  constructor() {
-    this.#fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+  constructor(protocol: number = NETLINK_ROUTE) {
+    this.#fd = socket(AF_NETLINK, SOCK_RAW, protocol);
     setSocketBuffers(this.#fd, { receiveBytes: RECEIVE_BUFFER_BYTES });
   }
 

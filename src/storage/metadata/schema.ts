@@ -13,13 +13,16 @@ export const TABLES: readonly TableName[] = [
   "layers",
   "addresses",
   "networks",
+  "ports",
   "volumes",
   "events",
   "work",
 ];
 
 /** Those of version 1. */
-const FIRST_TABLES: readonly TableName[] = TABLES.filter((table) => table !== "leases");
+const FIRST_TABLES: readonly TableName[] = TABLES.filter(
+  (table) => table !== "leases" && table !== "ports",
+);
 
 function createTable(database: Database, table: TableName): void {
   database.run(
@@ -36,6 +39,7 @@ const MIGRATIONS: readonly ((database: Database) => void)[] = [
     for (const table of FIRST_TABLES) createTable(database, table);
   },
   (database) => createTable(database, "leases"),
+  (database) => createTable(database, "ports"),
 ];
 
 /** The version that this engine writes (SQLite's `user_version`). */
