@@ -26,24 +26,33 @@ export class KeyedQueue<K> {
   }
 }
 
-/** At most `limit` holders at a time; others wait in order. */
+/** At most `limit` holders at a time; others wait in order. A limit that changes counts from the next end on. */
 export class Semaphore {
-  #free: number;
+  #held = 0;
+  readonly #limit: () => number;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(limit: number) {
-    this.#free = limit;
+  constructor(limit: number | (() => number)) {
+    this.#limit = typeof limit === "number" ? () => limit : limit;
   }
 
   async run<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free -= 1;
+    if (this.#held < this.#limit()) this.#held += 1;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
       return await task();
     } finally {
+      this.#held -= 1;
+      this.#admit();
+    }
+  }
+
+  #admit(): void {
+    while (this.#held < this.#limit()) {
       const next = this.#waiting.shift();
-      if (next === undefined) this.#free += 1;
-      else next();
+      if (next === undefined) return;
+      this.#held += 1;
+      next();
     }
   }
 }

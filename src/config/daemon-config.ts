@@ -12,6 +12,24 @@ export interface TlsConfig {
   readonly keyPath: string;
 }
 
+/** How registries are reached. */
+export interface RegistryConfig {
+  /** By registry host (`docker.io`, `ghcr.io`, `host:5000`) or `*`: URLs in the order to ask. */
+  readonly mirrors: ReadonlyMap<string, readonly string[]>;
+  /** `host`, `host:port` or CIDR blocks. */
+  readonly insecure: readonly string[];
+  /** Folders of certificates and `hosts.toml`; empty for the usual places. */
+  readonly certsDirs: readonly string[];
+  /** "" leaves it to the engine's environment. */
+  readonly httpProxy: string;
+  readonly httpsProxy: string;
+  readonly noProxy: string;
+  readonly offline: boolean;
+  readonly downloadsMax: number;
+  readonly uploadsMax: number;
+  readonly attemptsMax: number;
+}
+
 /** The daemon's configuration after flags, file and defaults were merged and checked. */
 export interface DaemonConfig {
   readonly hosts: readonly string[];
@@ -63,6 +81,7 @@ export interface DaemonConfig {
   readonly shutdownTimeoutSeconds: number;
   /** Undefined: tcp sockets speak plain HTTP. */
   readonly tls: TlsConfig | undefined;
+  readonly registries: RegistryConfig;
   /** "" for the oldest that naru knows. */
   readonly minApiVersion: string;
 }

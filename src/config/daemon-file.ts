@@ -99,9 +99,27 @@ function wantOf(option: DaemonOption, value: unknown): string | undefined {
       return isObject(value) && Object.values(value).every(isUlimit)
         ? undefined
         : 'an object like {"nofile": {"Name": "nofile", "Soft": 1024, "Hard": 2048}}';
+    case "mirrors":
+      return isObject(value) && Object.values(value).every(isTexts)
+        ? undefined
+        : 'an object like {"docker.io": ["https://mirror.example"]}';
+    case "proxies":
+      return isObject(value) && Object.entries(value).every(isProxy)
+        ? undefined
+        : "an object of http-proxy, https-proxy and no-proxy";
     case "object":
       return undefined; // refused below whatever it holds, unless empty
   }
+}
+
+const PROXY_KEYS: ReadonlySet<string> = new Set(["http-proxy", "https-proxy", "no-proxy"]);
+
+function isProxy([key, value]: [string, unknown]): boolean {
+  return PROXY_KEYS.has(key) && typeof value === "string";
+}
+
+function isTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
 const RUNTIME_KEYS: ReadonlySet<string> = new Set(["path", "runtimeArgs"]);

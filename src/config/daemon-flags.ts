@@ -5,7 +5,14 @@ import { DAEMON_OPTIONS } from "./daemon-options.ts";
 /** What the command line said, by option; lists and maps hold every occurrence. */
 export type FlagValues = ReadonlyMap<DaemonOption, boolean | number | string | readonly string[]>;
 
-const SEVERAL: ReadonlySet<string> = new Set(["list", "map", "runtimes", "ulimits", "object"]);
+const SEVERAL: ReadonlySet<string> = new Set([
+  "list",
+  "map",
+  "runtimes",
+  "ulimits",
+  "mirrors",
+  "object",
+]);
 
 /**
  * Reads `--flag=value`, `--flag value`, `-f value`, `-fvalue`, `--bool` and `--bool=false`, as

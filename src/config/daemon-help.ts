@@ -9,12 +9,14 @@ const VALUE_NAME: Readonly<Record<DaemonOption["type"], string>> = {
   map: " key=value",
   runtimes: " name=path",
   ulimits: " name=soft[:hard]",
+  mirrors: " host=url",
+  proxies: "",
   object: " value",
 };
 
 /** The text of `naru daemon --help`. */
 export function daemonHelp(program: string): string {
-  const rows = SHOWN_OPTIONS.map((option) => {
+  const rows = SHOWN_OPTIONS.filter(({ flag }) => flag !== "").map((option) => {
     const short = option.short === undefined ? "    " : `-${option.short}, `;
     return [`  ${short}--${option.flag}${VALUE_NAME[option.type]}`, option.help] as const;
   });

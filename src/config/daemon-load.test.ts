@@ -61,7 +61,6 @@ describe("daemon flags", () => {
     [["--exec-opt", "native.cgroupdriver=other"], "want cgroupfs or systemd"],
     [["--default-runtime=gone"], 'no runtime "gone"'],
     [["--tls"], "tls: needs tlscert and tlskey"],
-    [["--registry-mirror", "https://m"], "registry-mirrors: this version"],
     [["--iptables=false"], "iptables: cannot be switched off"],
     [["--data-root", "relative"], "data-root: want an absolute path"],
     [["--default-shm-size", "lots"], 'default-shm-size: invalid size "lots"'],

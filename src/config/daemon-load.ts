@@ -8,6 +8,8 @@ import { readDaemonFile } from "./daemon-file.ts";
 import { type FlagValues, parseDaemonFlags } from "./daemon-flags.ts";
 import type { DaemonOption } from "./daemon-option.ts";
 import { MUST_STAY_ON } from "./daemon-options.ts";
+import { splitPair, Values } from "./option-values.ts";
+import { registriesOf } from "./registry-load.ts";
 
 /** Flags as they were given, and whether only a check is asked for. */
 export interface DaemonCommand {
@@ -69,69 +71,6 @@ function checkSupported(option: DaemonOption, value: unknown): void {
   throw new NaruError("unsupported", `${name}: ${option.refuse}`);
 }
 
-/** Typed reading of merged values; the flag parser and the file reader have checked the types. */
-class Values {
-  readonly #values: ReadonlyMap<string, unknown>;
-
-  constructor(values: ReadonlyMap<string, unknown>) {
-    this.#values = values;
-  }
-
-  text(key: string, fallback = ""): string {
-    const value = this.#values.get(key);
-    return typeof value === "string" ? value : fallback;
-  }
-
-  flag(key: string, fallback = false): boolean {
-    const value = this.#values.get(key);
-    return typeof value === "boolean" ? value : fallback;
-  }
-
-  whole(key: string, fallback: number, range: { min: number; max: number }): number {
-    const value = this.#values.get(key);
-    if (typeof value !== "number") return fallback;
-    if (value < range.min || value > range.max) {
-      throw new NaruError(
-        "invalid_argument",
-        `${key}: want ${range.min} to ${range.max}, got ${value}`,
-      );
-    }
-    return value;
-  }
-
-  list(key: string): string[] {
-    const value = this.#values.get(key);
-    return Array.isArray(value) ? value.map(String) : [];
-  }
-
-  oneOf<T extends string>(key: string, words: readonly T[], fallback: T): T {
-    const text = this.text(key);
-    if (text === "") return fallback;
-    const word = words.find((candidate) => candidate === text);
-    if (word === undefined) {
-      throw new NaruError(
-        "invalid_argument",
-        `${key}: want ${words.filter(Boolean).join(", ")}; got "${text}"`,
-      );
-    }
-    return word;
-  }
-
-  /** Entries of `key=value` flags or of an object. */
-  entries(key: string): [string, unknown][] {
-    const value = this.#values.get(key);
-    if (Array.isArray(value)) return value.map((item) => splitPair(key, String(item)));
-    return typeof value === "object" && value !== null ? Object.entries(value) : [];
-  }
-}
-
-function splitPair(key: string, text: string): [string, string] {
-  const equals = text.indexOf("=");
-  if (equals <= 0)
-    throw new NaruError("invalid_argument", `${key}: want name=value, got "${text}"`);
-  return [text.slice(0, equals), text.slice(equals + 1)];
-}
-
 const MTU_MAX = 65_535; // the most that the kernel lets a veth have
 
 function buildConfig(values: Values, configFile: string, defaults: DaemonDefaults): DaemonConfig {
@@ -177,6 +116,7 @@ function buildConfig(values: Values, configFile: string, defaults: DaemonDefault
     ),
     shutdownTimeoutSeconds: values.whole("shutdown-timeout", 15, { min: 0, max: 86_400 }),
     tls: tlsOf(values),
+    registries: registriesOf(values),
     minApiVersion: checkApiVersion(values.text("min-api-version")),
   };
 }

@@ -7,6 +7,8 @@ export type OptionType =
   | "map" // `key=value` flags, or an object of strings in the file
   | "runtimes" // `name=path` flags, or `{name: {path, runtimeArgs}}`
   | "ulimits" // `name=soft[:hard]` flags, or `{name: {Name, Soft, Hard}}`
+  | "mirrors" // `host=url` flags, or `{host: [url, …]}` in the file
+  | "proxies" // file only: `{http-proxy, https-proxy, no-proxy}`
   | "object"; // file only
 
 /**

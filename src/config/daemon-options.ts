@@ -1,5 +1,6 @@
 import type { DaemonOption } from "./daemon-option.ts";
 import { REFUSED_OPTIONS } from "./refused-options.ts";
+import { REGISTRY_OPTIONS } from "./registry-options.ts";
 
 const KERNEL_NAT = "naru needs its own nftables rules for the default bridge";
 
@@ -244,6 +245,7 @@ const HONOURED: readonly DaemonOption[] = [
     type: "string",
     help: "Oldest API version to answer",
   },
+  ...REGISTRY_OPTIONS,
 ];
 
 /** Values that a boolean may not have although they are zero: switching off what naru cannot do without. */

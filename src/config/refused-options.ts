@@ -1,6 +1,5 @@
 import type { DaemonOption } from "./daemon-option.ts";
 
-const PULL = "this version of naru does not pull or push images";
 const NETWORKS = "this version of naru has the default IPv4 bridge only";
 const NO_SWARM = "naru has no swarm mode";
 const NO_CONTAINERD = "naru does not use containerd";
@@ -184,33 +183,6 @@ export const REFUSED_OPTIONS: readonly DaemonOption[] = [
   },
   { key: "nri-opts", flag: "nri-opts", type: "object", refuse: NO_CONTAINERD, help: "" },
   { key: "builder", flag: "", type: "object", refuse: NO_BUILD, help: "" },
-  { key: "registry-mirrors", flag: "registry-mirror", type: "list", refuse: PULL, help: "" },
-  { key: "insecure-registries", flag: "insecure-registry", type: "list", refuse: PULL, help: "" },
-  {
-    key: "max-concurrent-downloads",
-    flag: "max-concurrent-downloads",
-    type: "integer",
-    refuse: PULL,
-    help: "",
-  },
-  {
-    key: "max-concurrent-uploads",
-    flag: "max-concurrent-uploads",
-    type: "integer",
-    refuse: PULL,
-    help: "",
-  },
-  {
-    key: "max-download-attempts",
-    flag: "max-download-attempts",
-    type: "integer",
-    refuse: PULL,
-    help: "",
-  },
-  { key: "proxies", flag: "", type: "object", refuse: PULL, help: "" },
-  { key: "", flag: "http-proxy", type: "string", refuse: PULL, help: "" },
-  { key: "", flag: "https-proxy", type: "string", refuse: PULL, help: "" },
-  { key: "", flag: "no-proxy", type: "string", refuse: PULL, help: "" },
   { key: "bip6", flag: "bip6", type: "string", refuse: NETWORKS, help: "" },
   {
     key: "bridge-accept-fwmark",

@@ -147,10 +147,6 @@ interface Parts {
   readonly registry: RegistryService;
 }
 
-/** Side by side, of all clients together: dockerd's defaults. */
-const DOWNLOADS_MAX = 3;
-const UPLOADS_MAX = 5;
-
 /** Images, the network, and the containers that stand on both. */
 async function openContainers(
   setting: Setting,
@@ -163,13 +159,15 @@ async function openContainers(
   const late: { containers?: ContainerService } = {};
   const registry = createRegistryClient({
     ...{ clock, logger, userAgent: `naru/${ENGINE_VERSION}` },
-    hosts: () => registryHosts(process.env),
+    hosts: () => registryHosts(current().registries, process.env),
   });
   closers.defer(() => registry.close());
   const images = await createImageService({
     ...{ metadata, blobs: stores.blobs, layers, events, clock, logger },
     users: { usersOf: (id) => late.containers?.usersOfImage(id) ?? [] },
-    ...{ registry, downloadsMax: DOWNLOADS_MAX, uploadsMax: UPLOADS_MAX },
+    registry,
+    downloadsMax: () => current().registries.downloadsMax,
+    uploadsMax: () => current().registries.uploadsMax,
   });
   const network = createNetworkService({
     ...networkOptions(config),

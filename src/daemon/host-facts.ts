@@ -16,6 +16,7 @@ import {
   readSysctl,
   statfs,
 } from "../linux/mod.ts";
+import { registryFacts } from "./registries.ts";
 
 /** What `info` and `version` say of host and engine; `config` is read anew at each call. */
 export interface FactsRequest {
@@ -55,9 +56,6 @@ type HostKeys =
   | "architecture"
   | "cpus"
   | "memoryBytes"
-  | "httpProxy"
-  | "httpsProxy"
-  | "noProxy"
   | "securityOptions"
   | "warnings";
 
@@ -80,9 +78,6 @@ function hostFacts(): Pick<SystemFacts, HostKeys> {
     architecture: GO_ARCH[arch()] ?? arch(),
     cpus: cpus().length,
     memoryBytes: totalmem(),
-    httpProxy: withoutPassword(process.env["HTTP_PROXY"]),
-    httpsProxy: withoutPassword(process.env["HTTPS_PROXY"]),
-    noProxy: process.env["NO_PROXY"] ?? "",
     securityOptions: [
       ...(features.seccomp ? ["name=seccomp,profile=builtin"] : []),
       ...(cgroups.cgroupVersion === "2" ? ["name=cgroupns"] : []),
@@ -111,7 +106,7 @@ function engineFacts(
     volumeDrivers: ["local"],
     networkDrivers: ["bridge", "host", "null"],
     cgroupDriver: config.cgroupDriver,
-    insecureRegistryCidrs: ["127.0.0.0/8", "::1/128"],
+    ...registryFacts(config.registries, process.env),
     runtimes: Object.fromEntries(
       [...config.runtimes].map(([name, { path, args }]) => [
         name,
@@ -185,11 +180,6 @@ function readOsRelease(): ReadonlyMap<string, string> {
 
 function countEntries(dir: string): number {
   return readdirSync(dir).length;
-}
-
-/** Proxies are shown to whoever may ask; their passwords are not. */
-function withoutPassword(url: string | undefined): string {
-  return (url ?? "").replace(/^([a-z]+:\/\/)[^@/]*@/i, "$1xxxxx:xxxxx@");
 }
 
 async function learnVersions(

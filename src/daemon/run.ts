@@ -12,6 +12,7 @@ import { notifyServiceManager, passedSockets } from "../linux/mod.ts";
 import { createLogger, type Logger } from "../observe/mod.ts";
 import type { Listener } from "../transport/mod.ts";
 import { type Engine, openEngine } from "./engine.ts";
+import { registryAttributes } from "./registries.ts";
 import { takeRoots, writePidFile } from "./roots.ts";
 import { listenOnHosts } from "./serve.ts";
 import { ENGINE_VERSION } from "./version.ts";
@@ -118,6 +119,7 @@ const RELOADED: readonly (keyof DaemonConfig)[] = [
   "runtimes",
   "stopTimeoutSeconds",
   "shutdownTimeoutSeconds",
+  "registries",
 ];
 
 /**
@@ -152,5 +154,6 @@ function reloadAttributes(config: DaemonConfig): Record<string, string> {
     labels: JSON.stringify(config.labels),
     "default-runtime": config.defaultRuntime,
     "shutdown-timeout": String(config.shutdownTimeoutSeconds),
+    ...registryAttributes(config.registries),
   };
 }

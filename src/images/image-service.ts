@@ -74,8 +74,8 @@ export interface ImageServiceOptions {
   readonly logger: Logger;
   readonly registry: RegistryClient;
   /** Blobs of all pulls that are downloaded at a time. */
-  readonly downloadsMax: number;
-  readonly uploadsMax: number;
+  readonly downloadsMax: () => number;
+  readonly uploadsMax: () => number;
 }
 
 /** Opens the images of the data root; removes what loads that a crash cut off have left. */

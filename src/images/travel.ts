@@ -28,8 +28,8 @@ export interface TravelOptions {
   readonly kept: KeptDigests;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly downloadsMax: number;
-  readonly uploadsMax: number;
+  readonly downloadsMax: () => number;
+  readonly uploadsMax: () => number;
 }
 
 /** An image that came or went, for the events. */

@@ -117,7 +117,7 @@ export const FACTS: SystemFacts = {
   httpProxy: "",
   httpsProxy: "",
   noProxy: "",
-  insecureRegistryCidrs: [],
+  registries: { mirrors: new Map(), insecure: [] },
   runtimes: { crun: { path: "/usr/bin/crun" } },
   defaultRuntime: "crun",
   runtimeVersion: "1",

@@ -76,8 +76,8 @@ export async function openAll(path: string): Promise<void> {
     clock: systemClock,
     logger: silentLogger,
     registry: offlineRegistry(),
-    downloadsMax: 3,
-    uploadsMax: 5,
+    downloadsMax: () => 3,
+    uploadsMax: () => 5,
   });
   work.start();
 }

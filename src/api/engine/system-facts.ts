@@ -47,7 +47,12 @@ export interface SystemFacts {
   readonly httpProxy: string;
   readonly httpsProxy: string;
   readonly noProxy: string;
-  readonly insecureRegistryCidrs: readonly string[];
+  readonly registries: {
+    /** By registry host; URLs. */
+    readonly mirrors: ReadonlyMap<string, readonly string[]>;
+    /** `host`, `host:port` and CIDR blocks. */
+    readonly insecure: readonly string[];
+  };
   readonly runtimes: Readonly<
     Record<string, { readonly path: string; readonly args?: readonly string[] }>
   >;
@@ -160,18 +165,34 @@ function hostInfo(facts: SystemFacts): Record<string, unknown> {
   };
 }
 
-/** What has one answer only: there is no swarm, no containerd, no registry configuration yet. */
+/** Plain HTTP, or TLS that nobody vouches for: never leaves the host. */
+const LOOPBACK: readonly string[] = ["127.0.0.0/8", "::1/128"];
+
+/** @see reference engine-api RegistryServiceConfig */
+function registryConfig({ registries }: SystemFacts): Record<string, unknown> {
+  const { mirrors, insecure } = registries;
+  const mirrorsOf = (host: string): string[] => (mirrors.get(host) ?? []).map((url) => `${url}/`);
+  const names = insecure.filter((entry) => !entry.includes("/"));
+  const hosts = new Set([...mirrors.keys(), ...names, "docker.io"]);
+  const index = (Name: string): Record<string, unknown> => ({
+    Name,
+    Mirrors: mirrorsOf(Name),
+    Secure: !names.includes(Name),
+    Official: Name === "docker.io",
+  });
+  return {
+    InsecureRegistryCIDRs: [...LOOPBACK, ...insecure.filter((entry) => entry.includes("/"))],
+    IndexConfigs: Object.fromEntries([...hosts].sort().map((host) => [host, index(host)])),
+    Mirrors: mirrorsOf("docker.io"),
+  };
+}
+
+/** What has one answer only: there is no swarm, no containerd. */
 function fixedInfo(facts: SystemFacts): Record<string, unknown> {
   const commit = (version: string): { ID: string } => ({ ID: version });
   return {
     IndexServerAddress: "https://index.docker.io/v1/",
-    RegistryConfig: {
-      InsecureRegistryCIDRs: facts.insecureRegistryCidrs,
-      IndexConfigs: {
-        "docker.io": { Name: "docker.io", Mirrors: [], Secure: true, Official: true },
-      },
-      Mirrors: [],
-    },
+    RegistryConfig: registryConfig(facts),
     GenericResources: null,
     Swarm: {
       NodeID: "",

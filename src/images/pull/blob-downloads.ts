@@ -44,7 +44,7 @@ export class BlobDownloads {
   readonly #logger: Logger;
   readonly #running: Map<Digest, RunningDownload> = new Map();
 
-  constructor(options: { blobs: BlobStore; logger: Logger; concurrent: number }) {
+  constructor(options: { blobs: BlobStore; logger: Logger; concurrent: () => number }) {
     this.#blobs = options.blobs;
     this.#slots = new Semaphore(options.concurrent);
     this.#logger = options.logger;
