@@ -24,6 +24,10 @@ async function main(): Promise<number> {
     const { runCheck } = await import("./check/mod.ts");
     return await runCheck(args.slice(2));
   }
+  if (args[0] === "registry") {
+    const { runRegistry } = await import("./registry-server/mod.ts");
+    return await runRegistry(args.slice(1), { program: `${program} registry` });
+  }
   const { runCli } = await import("./cli/mod.ts");
   return await runCli(args, { program: program === "docker" ? "docker" : "naru" });
 }

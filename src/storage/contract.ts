@@ -24,6 +24,15 @@ export interface BlobStore {
    * a digest: whoever calls sees to that.
    */
   resume(digest: Digest, options: BlobResumeOptions): Promise<ResumableWriter>;
+  /**
+   * Makes the file at `path`, on the same file system, the blob `digest`; the caller has hashed its
+   * bytes. Durable once resolved; after a crash in between the file is in one of the two places.
+   */
+  adopt(
+    path: string,
+    digest: Digest,
+    options?: Pick<BlobCreateOptions, "beforeVisible">,
+  ): Promise<void>;
   stat(digest: Digest): Promise<BlobInfo | undefined>;
   /** Throws not_found. `start` and `end` (exclusive) in bytes. */
   read(digest: Digest, range?: { start?: number; end?: number }): ByteStream;

@@ -1,5 +1,7 @@
 export { openBlobStore } from "./blobs/blob-store.ts";
 export type * from "./contract.ts";
+export { diskError } from "./disk-error.ts";
+export { FileStream } from "./file-stream.ts";
 export { compressionOf, decompress } from "./layers/decompress.ts";
 export {
   type LayerStoreControl,

@@ -110,6 +110,20 @@ class FileBlobStore implements BlobStore {
     }
   }
 
+  async adopt(
+    path: string,
+    digest: Digest,
+    options: Pick<BlobCreateOptions, "beforeVisible"> = {},
+  ): Promise<void> {
+    try {
+      await using file = await open(path, "r+");
+      await file.sync();
+    } catch (error) {
+      throw diskError(error, "writing a blob");
+    }
+    await this.#publish(path, digest, options);
+  }
+
   /** The synced temporary file gets its name; the name is on disk when this resolves. */
   #publish(temporary: string, digest: Digest, options: BlobCreateOptions): Promise<void> {
     return this.#changes.run(digest, async () => {

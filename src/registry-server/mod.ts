@@ -1,0 +1,1 @@
+export { runRegistry } from "./run.ts";
