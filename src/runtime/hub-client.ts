@@ -133,7 +133,11 @@ export class HubClient {
       const pieces = await cursor.next();
       if (pieces === undefined) {
         if (this.#state === "finishing") tries += 1;
-        if (tries > SPOOL_TRIES_MAX) throw new Error("the log ends before the output does");
+        if (tries > SPOOL_TRIES_MAX) {
+          const { lagBytes } = this;
+          this.#driver.logger.error("a client lost output: the log ends before it", { lagBytes });
+          throw new Error("the log ends before the output does");
+        }
         await new Promise<void>((resolve) => setTimeout(resolve, SPOOL_RETRY_MS));
         continue;
       }

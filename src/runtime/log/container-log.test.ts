@@ -1,11 +1,14 @@
 import { afterAll, expect, test } from "bun:test";
 import {
   appendFileSync,
+  closeSync,
   existsSync,
   linkSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readlinkSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -123,6 +126,41 @@ test("a cursor starts at any position of the run, also in a rotated segment", as
     await cursor?.close();
     expect([start, seen]).toEqual([start, whole.slice(start)]);
   }
+});
+
+test("a monitor that reopens late loses nobody a line", async () => {
+  const path = newPath();
+  const bundle = path.replace(/\/[^/]*$/, "/bundle");
+  Bun.spawnSync(["sh", "-c", `mkdir ${bundle} && mkfifo ${bundle}/ctl`]);
+  const ctl = openSync(`${bundle}/ctl`, "r+"); // somebody who takes the request and does nothing yet
+  const after = (_: number, then: () => void): (() => void) => systemClock.after(0, then);
+  const clock = { ...systemClock, nowNs: () => systemClock.nowNs(), after };
+  const limits = { ...DEFAULT_LOG_LIMITS, segmentBytesMax: 1000, segmentsMax: 9 };
+  const log = await openContainerLog(path, limits, { clock, logger: silentLogger });
+  log.started();
+  writeFileSync(path, text(1, 30));
+  const cursor = log.spool.openCursor({ stdout: 0, stderr: 0 });
+  const lines = async (): Promise<number> => {
+    let count = 0;
+    for (let step = await cursor?.next(); step !== undefined; step = await cursor?.next()) {
+      for (const { bytes } of step) count += Buffer.from(bytes).toString().split("\n").length - 1;
+    }
+    return count;
+  };
+  await log.rotateIfNeeded(bundle);
+  await log.rotateIfNeeded(bundle); // nothing while the first is under way
+  expect(await lines()).toBe(30);
+  appendFileSync(path, text(31, 40)); // still written to the old one
+  writeFileSync(`${path}.next`, text(41, 60));
+  renameSync(`${path}.next`, path);
+  while (!existsSync(`${path}.1.gz`)) await new Promise((resolve) => setImmediate(resolve));
+  expect(await lines()).toBe(30);
+  expect(await numbers(log)).toEqual(range(1, 60));
+  await log.rotateIfNeeded(`${dir}/no-bundle`);
+  expect(await numbers(log)).toEqual(range(1, 60));
+  await cursor?.close();
+  await log.close();
+  closeSync(ctl);
 });
 
 test("a cursor keeps its segments; after it they go", async () => {

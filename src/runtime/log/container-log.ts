@@ -40,6 +40,8 @@ export const DEFAULT_LOG_LIMITS: LogLimits = {
 /** conmon answers in a millisecond unless its disk is stuck. */
 const REOPEN_WAIT_MS = 2000;
 const REOPEN_POLL_MS = 2;
+const LATE_POLL_MS = 100;
+const LATE_TRIES_AFTER_END = 20; // what conmon does last is done by then
 /** inotify tells at once; this is for file systems without it. */
 const FOLLOW_POLL_MS = 500;
 
@@ -99,6 +101,8 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool, ShippingSource {
   #waiting: Set<() => void> = new Set();
   #watcher: FSWatcher | undefined;
   #rotation: Promise<void> = Promise.resolve();
+  #isReopenLate = false;
+  #closed = false;
   /** Where in a file which output positions of this run are; none after an engine restart. */
   readonly #anchors: Map<number, Anchor> = new Map();
   readonly #cursors: Set<SpoolCursor> = new Set();
@@ -198,6 +202,7 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool, ShippingSource {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#shipper?.close();
     await this.#rotation;
   }
@@ -297,6 +302,7 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool, ShippingSource {
   }
 
   async #rotate(bundleDir: string): Promise<void> {
+    if (this.#isReopenLate) return;
     const status = statSync(this.path, { bigint: true, throwIfNoEntry: false });
     if (status === undefined || Number(status.size) < this.#limits.segmentBytesMax) return;
     this.liveInode = status.ino;
@@ -309,11 +315,39 @@ class FileLog implements SpooledLog, SegmentSource, LogSpool, ShippingSource {
       await replaceLive(this.path);
     }
     const inode = await this.#newInode(status.ino);
-    if (inode === undefined) {
-      // The link stays: should conmon reopen later, nothing is lost, and the next try goes on.
-      this.#logger.warn("conmon did not reopen its log", { path: this.path });
+    if (inode !== undefined) {
+      await this.#rotated(serial, inode);
       return;
     }
+    // The link stays: nothing is lost, and the next engine goes on from there too.
+    this.#logger.debug("conmon has not reopened its log yet", { path: this.path });
+    this.#isReopenLate = true;
+    void this.#awaitReopen(serial, status.ino).finally(() => {
+      this.#isReopenLate = false;
+    });
+  }
+
+  /** A conmon that waits for a slow client reopens its log when it can write again, or never. */
+  async #awaitReopen(serial: number, old: bigint): Promise<void> {
+    let triesLeft = LATE_TRIES_AFTER_END;
+    while (!this.#closed && triesLeft > 0) {
+      if (this.#ended) triesLeft -= 1;
+      await new Promise<void>((resolve) => this.#clock.after(LATE_POLL_MS, resolve));
+      const inode = await inodeOf(this.path);
+      if (inode === undefined) return; // removed
+      if (inode === old) continue;
+      this.#rotation = this.#rotation
+        .then(() => this.#rotated(serial, inode))
+        .catch((error: unknown) =>
+          this.#logger.error("rotating a log", { path: this.path, error: errorMessage(error) }),
+        );
+      await this.#rotation;
+      return;
+    }
+  }
+
+  /** The live file of `serial` is finished: `inode` is the next one. */
+  async #rotated(serial: number, inode: bigint): Promise<void> {
     const segment: Segment = {
       serial,
       path: `${this.path}.${serial}`,
