@@ -67,3 +67,35 @@ test("unknown devices, edits, drivers and names are refused by name", () => {
   expect(() => planCdi(asking(["example.com/thing=one"]), dirs)).toThrow("c.json");
   rmSync(join(root, "run/c.json"));
 });
+
+test("--gpus is met by what a CDI specification of this host describes", () => {
+  const gpus = (over: object): HostConfig => ({
+    ...emptyHostConfig(),
+    DeviceRequests: [
+      {
+        ...{ Driver: "", Count: 0, DeviceIDs: null, Options: null },
+        Capabilities: [["gpu"]],
+        ...over,
+      },
+    ],
+  });
+  expect(() => checkDeviceRequests(gpus({ Count: -1 }), dirs)).toThrow(
+    'could not select device driver "" with capabilities: [[gpu]] (no CDI specification of nvidia.com/gpu',
+  );
+  const device = (name: string): object => ({ name, containerEdits: { env: [`GPU_${name}=1`] } });
+  const vendor = join(root, "vendor");
+  mkdirSync(vendor);
+  const devices = ["all", "0", "1", "GPU-abc"].map(device);
+  writeFileSync(join(vendor, "nvidia.yaml"), JSON.stringify({ kind: "nvidia.com/gpu", devices }));
+  const env = (over: object): readonly string[] => {
+    checkDeviceRequests(gpus(over), [vendor]);
+    return planCdi(gpus(over), [vendor]).env;
+  };
+  expect(env({ Count: -1 })).toEqual(["GPU_all=1"]);
+  expect(env({ Count: 2, Driver: "nvidia" })).toEqual(["GPU_0=1", "GPU_1=1"]);
+  expect(env({ DeviceIDs: ["GPU-abc"] })).toEqual(["GPU_GPU-abc=1"]);
+  expect(() => env({ Count: 3 })).toThrow("nvidia.com/gpu=2");
+  expect(() => env({ Count: -1, Driver: "amd" })).toThrow("amd.com/gpu");
+  expect(() => env({ Count: 1, DeviceIDs: ["0"] })).toThrow("cannot set both Count and DeviceIDs");
+  expect(() => env({ Count: 1, Capabilities: [["tpu"]] })).toThrow("[[tpu]]");
+});

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { errorCode, errorMessage, MiB, NaruError } from "../base/mod.ts";
 import { hostDevices, type SpecDevice, type SpecMount } from "../runtime/mod.ts";
-import type { HostConfig, RuntimeHook } from "../spec/mod.ts";
+import type { DeviceRequest, HostConfig, RuntimeHook } from "../spec/mod.ts";
 
 /** Where vendors put their specifications; the later folder wins. @see CDI SPEC.md */
 export const CDI_DIRS: readonly string[] = ["/etc/cdi", "/var/run/cdi"];
@@ -28,29 +28,62 @@ function invalid(message: string): NaruError {
   return new NaruError("invalid_argument", message, { field: "DeviceRequests" });
 }
 
-/** Throws unsupported for any driver but CDI, invalid_argument for names that are none. */
-export function checkDeviceRequests(host: HostConfig): void {
+/** `--gpus`: whose devices these are when no driver is named, the first that has a specification. */
+const GPU_KINDS: readonly string[] = ["nvidia.com/gpu", "amd.com/gpu"];
+
+/**
+ * Throws unsupported for a driver that is neither CDI nor one of GPUs which a CDI specification of
+ * this host describes, invalid_argument for names that are none.
+ */
+export function checkDeviceRequests(host: HostConfig, dirs: readonly string[] = CDI_DIRS): void {
   for (const request of host.DeviceRequests ?? []) {
-    if (request.Driver !== "cdi") {
-      const wanted = JSON.stringify(request.Capabilities ?? []).replaceAll('"', "");
-      throw new NaruError(
-        "unsupported",
-        `HostConfig.DeviceRequests: could not select device driver "${request.Driver}" with capabilities: ${wanted} (only "cdi" is there: name the devices as vendor.com/class=name)`,
-        { field: "DeviceRequests" },
-      );
-    }
+    if (request.Driver !== "cdi") gpuKind(request, dirs);
     if (Object.keys(request.Options ?? {}).length > 0) {
       throw invalid("HostConfig.DeviceRequests: CDI devices take no Options");
     }
-    for (const id of request.DeviceIDs ?? []) {
+    if ((request.DeviceIDs ?? []).length > 0 && request.Count !== 0 && request.Driver !== "cdi") {
+      throw invalid("cannot set both Count and DeviceIDs on device request");
+    }
+    for (const id of namesOf(request, dirs)) {
       if (!QUALIFIED_NAME.test(id)) throw invalid(`invalid CDI device name "${id}"`);
     }
   }
 }
 
+/** The kind of CDI devices by which a request of `--gpus` is met. Throws unsupported. */
+function gpuKind(request: DeviceRequest, dirs: readonly string[]): string {
+  const { Driver: driver, Capabilities: capabilities } = request;
+  const isGpu = (capabilities ?? []).some((all) => all.includes("gpu"));
+  const kinds = GPU_KINDS.filter((kind) => driver === "" || kind.startsWith(`${driver}.`));
+  if (isGpu && kinds.length > 0) {
+    const there = new Set(readSpecs(dirs).map(({ kind }) => kind));
+    const kind = kinds.find((one) => there.has(one));
+    if (kind !== undefined) return kind;
+  }
+  const wanted = JSON.stringify(capabilities ?? []).replaceAll('"', "");
+  const why = isGpu
+    ? `no CDI specification of ${kinds.join(" or ") || "its devices"} in ${dirs.join(", ")}: the vendor's toolkit makes one, such as \`nvidia-ctk cdi generate\``
+    : 'only "cdi" and GPUs are known: name the devices as vendor.com/class=name';
+  throw new NaruError(
+    "unsupported",
+    `HostConfig.DeviceRequests: could not select device driver "${driver}" with capabilities: ${wanted} (${why})`,
+    { field: "DeviceRequests" },
+  );
+}
+
+/** The CDI devices that a request asks for. */
+function namesOf(request: DeviceRequest, dirs: readonly string[]): string[] {
+  const ids = request.DeviceIDs ?? [];
+  if (request.Driver === "cdi") return [...ids];
+  const kind = gpuKind(request, dirs);
+  if (ids.length > 0) return ids.map((id) => `${kind}=${id}`);
+  if (request.Count < 0) return [`${kind}=all`];
+  return Array.from({ length: request.Count }, (_, index) => `${kind}=${index}`);
+}
+
 /** Reads the specifications and looks up what is asked for. Throws invalid_argument by name. */
 export function planCdi(host: HostConfig, dirs: readonly string[] = CDI_DIRS): CdiEdits {
-  const ids = (host.DeviceRequests ?? []).flatMap((request) => request.DeviceIDs ?? []);
+  const ids = (host.DeviceRequests ?? []).flatMap((request) => namesOf(request, dirs));
   const edits: Edits = { env: [], devices: [], mounts: [], hooks: {}, additionalGids: [] };
   if (ids.length === 0) return edits;
   const specs = readSpecs(dirs);
