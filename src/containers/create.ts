@@ -19,7 +19,7 @@ import type { PreparedVolume } from "../volumes/mod.ts";
 import { checkConfig } from "./config-check.ts";
 import { mergeConfig } from "./config-merge.ts";
 import { crashPoint } from "./crash-point.ts";
-import { checkHostConfig } from "./host-config-check.ts";
+import { checkHostConfig, checkStorageOptions, writableBytesMax } from "./host-config-check.ts";
 import { parseLink } from "./links.ts";
 import { planLog } from "./log-config.ts";
 import { planMounts } from "./mounts-plan.ts";
@@ -128,7 +128,9 @@ async function write(
   volumes: readonly PreparedVolume[],
 ): Promise<void> {
   await Promise.all([
-    room.options.layers.createWritable(record.id, record.chainId),
+    room.options.layers.createWritable(record.id, record.chainId, {
+      sizeBytes: writableBytesMax(record.hostConfig),
+    }),
     mkdir(containerDir(room, record.id), { recursive: true, mode: 0o710 }),
   ]);
   crashPoint("create.before-commit");
@@ -176,6 +178,7 @@ function checkAll(
 ): void {
   checkConfig(config);
   checkHostConfig(host);
+  checkStorageOptions(host, () => room.options.layers.canLimitWritables());
   checkRestartPolicy(host.RestartPolicy, host.AutoRemove);
   checkOnUnhealthy(host);
   planLog(host.LogConfig);

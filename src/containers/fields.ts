@@ -131,7 +131,11 @@ export const HOST_CONFIG_FIELDS: Readonly<Record<keyof HostConfig, FieldTreatmen
   PublishAllPorts: honoured("containers/port-plan.ts"),
   ReadonlyRootfs: honoured(INPUT),
   SecurityOpt: honoured("containers/security-opt.ts"),
-  StorageOpt: refused,
+  StorageOpt: {
+    treatment: "honoured",
+    where: "storage/layers/writable-layers.ts",
+    proof: "test/vm/guest/volume-limits.ts", // most hosts mount without quotas
+  },
   Tmpfs: honoured(MOUNTS),
   UTSMode: honoured(INPUT),
   UsernsMode: refused,

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { MiB, NaruError } from "../base/mod.ts";
+import { MiB, NaruError, parseSizeBytes } from "../base/mod.ts";
 import { checkDnsSettings, parseExtraHost } from "../network/mod.ts";
 import type { HostConfig } from "../spec/mod.ts";
 import { checkDeviceRequests } from "./cdi.ts";
@@ -69,13 +69,11 @@ function refuseWhatIsNotDone(host: HostConfig): void {
     ["IOMaximumIOps", host.IOMaximumIOps !== 0],
     ["IOMaximumBandwidth", host.IOMaximumBandwidth !== 0],
     ["Cgroup", host.Cgroup !== ""],
-    ["StorageOpt", Object.keys(host.StorageOpt ?? {}).length > 0],
     ["UsernsMode", host.UsernsMode !== "" && host.UsernsMode !== "host"],
     ["Isolation", host.Isolation !== "" && host.Isolation !== "default"],
   ];
   for (const [field, asks] of wishes) {
     if (!asks) continue;
-    if (field === "StorageOpt") throw storageRefusal(host.StorageOpt ?? {});
     throw new NaruError(
       NO_LINUX_MODE.has(field) ? "invalid_argument" : "unsupported",
       `HostConfig.${field}: ${JSON.stringify(host[field])} is not supported`,
@@ -84,15 +82,24 @@ function refuseWhatIsNotDone(host: HostConfig): void {
   }
 }
 
-/** Why, since the same request works with Docker on some hosts. */
-function storageRefusal(options: Readonly<Record<string, string>>): NaruError {
-  const unknown = Object.keys(options).find((key) => key !== "size");
-  if (unknown !== undefined) {
-    return invalid(`HostConfig.StorageOpt: unknown option ${unknown}`, "StorageOpt");
-  }
-  return new NaruError(
+/** What the writable layer may hold at most; 0: no limit. Throws invalid_argument in Docker's words. */
+export function writableBytesMax(host: HostConfig): number {
+  const options = host.StorageOpt ?? {};
+  const unknown = Object.keys(options).find((key) => key.toLowerCase() !== "size");
+  if (unknown !== undefined) throw invalid(`unknown option ${unknown}`, "StorageOpt");
+  const [text] = Object.values(options);
+  if (text === undefined) return 0;
+  const sizeBytes = parseSizeBytes(text);
+  if (sizeBytes === undefined) throw invalid(`invalid size: '${text.slice(0, 60)}'`, "StorageOpt");
+  return sizeBytes;
+}
+
+/** Throws unsupported where the file system cannot. */
+export function checkStorageOptions(host: HostConfig, canLimit: () => boolean): void {
+  if (writableBytesMax(host) === 0 || canLimit()) return;
+  throw new NaruError(
     "unsupported",
-    "HostConfig.StorageOpt: size is not supported: it needs project quotas of the data root's file system, which this engine does not set",
+    "HostConfig.StorageOpt: size is supported only where the data root's file system has project quotas (xfs or ext4, mounted with prjquota)",
     { field: "StorageOpt" },
   );
 }

@@ -4,7 +4,7 @@ import { emptyConfig, emptyHostConfig } from "../../test/fakes/bodies.ts";
 import { containerRecord } from "../../test/fakes/records.ts";
 import type { ContainerConfig, HostConfig } from "../spec/mod.ts";
 import { checkConfig } from "./config-check.ts";
-import { checkHostConfig } from "./host-config-check.ts";
+import { checkHostConfig, checkStorageOptions, writableBytesMax } from "./host-config-check.ts";
 import { compileListFilters, compilePruneFilters, type FilterContext } from "./list-filter.ts";
 import { planLog } from "./log-config.ts";
 import { parseContainerName, randomName } from "./name.ts";
@@ -47,7 +47,6 @@ describe("host config", () => {
     [{ IpcMode: "odd" }, /invalid IPC mode/],
     [{ Links: ["a:b:c"] }, /bad format for links/],
     [{ UsernsMode: "private" }, /HostConfig.UsernsMode/],
-    [{ StorageOpt: { size: "1g" } }, /HostConfig.StorageOpt/],
     [{ CpuCount: 1 }, /HostConfig.CpuCount/],
     [{ Ulimits: [{ Name: "nofile", Soft: 2, Hard: 1 }] }, /soft limit/],
     [{ MaskedPaths: ["x"] }, /MaskedPaths/],
@@ -293,4 +292,20 @@ test("no text makes a check throw anything but its own errors", () => {
       }
     }),
   );
+});
+
+test("the size of the writable layer, and what it cannot be", () => {
+  const host = (StorageOpt: Record<string, string>): HostConfig => ({
+    ...emptyHostConfig(),
+    StorageOpt,
+  });
+  expect(writableBytesMax(emptyHostConfig())).toBe(0);
+  expect(writableBytesMax(host({ size: "10m" }))).toBe(10 * 1024 * 1024);
+  expect(() => writableBytesMax(host({ size: "many" }))).toThrow("invalid size");
+  expect(() => writableBytesMax(host({ colour: "red" }))).toThrow("unknown option colour");
+  expect(() => checkStorageOptions(host({ size: "1g" }), () => false)).toThrow(
+    "HostConfig.StorageOpt",
+  );
+  checkStorageOptions(host({ size: "1g" }), () => true);
+  checkStorageOptions(host({}), () => false);
 });

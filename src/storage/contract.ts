@@ -107,8 +107,17 @@ export interface LayerStore {
   remove(chainId: Digest): Promise<void>;
   all(): Iterable<Layer>;
 
-  /** Makes the writable layer `id` over `parent` (null: an empty root). Idempotent. */
-  createWritable(id: string, parent: Digest | null): Promise<void>;
+  /**
+   * Makes the writable layer `id` over `parent` (null: an empty root), which holds at most
+   * `sizeBytes` (0: no limit). Idempotent. Throws SyscallError for a limit that cannot be.
+   */
+  createWritable(
+    id: string,
+    parent: Digest | null,
+    options?: { readonly sizeBytes?: number },
+  ): Promise<void>;
+  /** Has the file system project quotas, by which a writable layer can be limited? */
+  canLimitWritables(): boolean;
   /** Mounts `id` at `target`, which is made if missing. Mounted already: fine. */
   mount(id: string, target: string): Promise<void>;
   /** Undoes `mount`. Idempotent; the mount point is removed. */

@@ -9,6 +9,7 @@ import {
   NaruError,
   systemClock,
 } from "../../base/mod.ts";
+import { hasProjectQuota } from "../../linux/mod.ts";
 import type { Logger } from "../../observe/mod.ts";
 import { chainIdOf } from "../../oci/mod.ts";
 import type {
@@ -297,8 +298,16 @@ class OverlayLayerStore implements LayerStore, LayerStoreControl {
     return dirs;
   }
 
-  createWritable(id: string, parent: Digest | null): Promise<void> {
-    return this.#writables.create(id, parent);
+  createWritable(
+    id: string,
+    parent: Digest | null,
+    options: { readonly sizeBytes?: number } = {},
+  ): Promise<void> {
+    return this.#writables.create(id, parent, options.sizeBytes ?? 0);
+  }
+
+  canLimitWritables(): boolean {
+    return hasProjectQuota(this.#writables.folder);
   }
 
   mount(id: string, target: string): Promise<void> {

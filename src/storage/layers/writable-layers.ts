@@ -7,6 +7,8 @@ import {
   close,
   fchmod,
   fchown,
+  freeDirectoryLimit,
+  limitDirectory,
   mountOverlay,
   O_DIRECTORY,
   O_RDONLY,
@@ -58,12 +60,14 @@ export class WritableLayers {
     return join(this.folder, id);
   }
 
-  async create(id: string, parent: Digest | null): Promise<void> {
+  async create(id: string, parent: Digest | null, sizeBytes: number): Promise<void> {
     const dir = this.#dir(id);
     if (existsSync(dir)) return;
     const lower = parent === null ? [] : this.#options.lowerDirs(parent);
     const temporary = join(this.#options.scratch, `w-${randomBytes(4).toString("hex")}`);
     await mkdir(temporary, { mode: 0o711 });
+    // Above both: overlay renames from one to the other, which no project's border allows.
+    if (sizeBytes > 0) await this.#limit(temporary, sizeBytes);
     await mkdir(join(temporary, UPPER));
     await mkdir(join(temporary, WORK), { mode: 0o700 });
     // Overlay wants something below: an image without layers has this.
@@ -76,6 +80,15 @@ export class WritableLayers {
       await this.#options.discard(temporary);
       // Somebody made the same meanwhile: that is what was asked for.
       if (errorCode(error) !== "ENOTEMPTY" && errorCode(error) !== "EEXIST") throw error;
+    }
+  }
+
+  async #limit(dir: string, sizeBytes: number): Promise<void> {
+    try {
+      limitDirectory(dir, sizeBytes);
+    } catch (error) {
+      await this.#options.discard(dir);
+      throw error;
     }
   }
 
@@ -116,7 +129,14 @@ export class WritableLayers {
   }
 
   async remove(id: string): Promise<void> {
-    await this.#options.discard(this.#dir(id));
+    const dir = this.#dir(id);
+    try {
+      freeDirectoryLimit(dir);
+    } catch (error) {
+      // Gone already, or a file system without projects.
+      if (errorCode(error) === undefined) throw error;
+    }
+    await this.#options.discard(dir);
   }
 
   async list(): Promise<string[]> {

@@ -1,13 +1,23 @@
 /**
- * Sizes of volumes by project quotas, on file systems in files. Here because many kernels of virtual
+ * Sizes of volumes and of what containers write, by project quotas, on file systems in files. Here because many kernels of virtual
  * hosts are built without quotas, and Debian's has them.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { isNaruError, MiB } from "../../../src/base/mod.ts";
 import { directoryLimit, hasProjectQuota, statfs } from "../../../src/linux/mod.ts";
+import { silentLogger } from "../../../src/observe/mod.ts";
+import { openLayerStore, type WorkQueue } from "../../../src/storage/mod.ts";
 import type { VolumeService } from "../../../src/volumes/mod.ts";
 import { memoryMetadata } from "../../fakes/memory-metadata.ts";
 import { rejection } from "../../fakes/rejection.ts";
@@ -38,6 +48,34 @@ function fits(path: string, sizeMib: number): boolean {
 
 function its(name: string, body: () => Promise<void>): void {
   test(name, body, TEST_TIMEOUT_MS);
+}
+
+async function writableLayers(places: {
+  readonly root: string;
+  readonly disk: string;
+  readonly work: WorkQueue;
+}): Promise<void> {
+  const { root, disk, work } = places;
+  const silent = { work, logger: silentLogger, metadata: memoryMetadata() };
+  const layers = await openLayerStore({ root: join(disk, "layers"), ...silent });
+  expect(layers.canLimitWritables()).toBe(true);
+  await layers.createWritable("small", null, { sizeBytes: 4 * MiB });
+  await layers.createWritable("free", null);
+  for (const name of ["small", "free"]) await layers.mount(name, join(root, name));
+  expect(fits(join(root, "small", "file"), 6)).toBe(false);
+  expect(fits(join(root, "free", "file"), 6)).toBe(true);
+  // Overlay renames from its work directory: both are of one project.
+  renameSync(join(root, "free", "file"), join(root, "free", "renamed"));
+  rmSync(join(root, "small", "file"));
+  mkdirSync(join(root, "small", "folder"));
+  renameSync(join(root, "small", "folder"), join(root, "small", "other"));
+  expect(fits(join(root, "small", "file"), 3)).toBe(true);
+  for (const name of ["small", "free"]) {
+    await layers.unmount(join(root, name));
+    await layers.removeWritable(name);
+  }
+  await work.idle();
+  layers.close();
 }
 
 for (const [type, command] of Object.entries(MAKE)) {
@@ -92,6 +130,11 @@ for (const [type, command] of Object.entries(MAKE)) {
       expect(directoryLimit(path)).toMatchObject({ limitBytes: 4 * MiB });
       expect(fits(join(path, "more"), 2)).toBe(false);
     });
+
+    // What a container asks for by "HostConfig.StorageOpt".
+    its("a container's writable layer holds no more than it was given", () =>
+      writableLayers({ root, disk, work }),
+    );
 
     its("a removed volume leaves no limit behind", async () => {
       const path = (await volumes.create(request("gone", "4m"))).Mountpoint;
