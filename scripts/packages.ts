@@ -29,6 +29,8 @@ export const TEST_PACKAGES: readonly string[] = [
 
 /** What needs one of these is skipped where it is missing. */
 export const OPTIONAL_TEST_PACKAGES: readonly string[] = [
+  "docker-registry", // the foreign registry that images are pulled from and pushed to
+  "skopeo", // the other client of it
   "docker.io", // the peer to compare with, and the stock client
   "qemu-system-x86", // cgroup v2 under Debian's kernel, test/vm
 ];

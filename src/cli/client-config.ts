@@ -13,6 +13,10 @@ export interface ClientConfig {
   readonly volumesFormat?: string;
   readonly HttpHeaders?: Readonly<Record<string, string>>;
   readonly auths?: Readonly<Record<string, { auth?: string; identitytoken?: string }>>;
+  /** Name of the helper that has all credentials. */
+  readonly credsStore?: string;
+  /** Names of helpers by registry host. */
+  readonly credHelpers?: Readonly<Record<string, string>>;
 }
 
 /** The folder of `config.json`: the flag, DOCKER_CONFIG, `$HOME/.docker`. */

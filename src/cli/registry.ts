@@ -9,6 +9,7 @@ const archive = (): Promise<typeof import("./commands/image-archive.ts")> =>
   import("./commands/image-archive.ts");
 const registry = (): Promise<typeof import("./commands/image-registry.ts")> =>
   import("./commands/image-registry.ts");
+const login = (): Promise<typeof import("./commands/login.ts")> => import("./commands/login.ts");
 const system = (): Promise<typeof import("./commands/system.ts")> => import("./commands/system.ts");
 const resources = (): Promise<typeof import("./commands/network.ts")> =>
   import("./commands/network.ts");
@@ -171,6 +172,15 @@ export const GROUPS: CommandTables["groups"] = {
       remove: RMI,
     },
   },
+  manifest: {
+    summary: "Look at manifests in registries",
+    entries: {
+      inspect: entry(
+        "Display an image manifest, or manifest list",
+        async () => (await import("./commands/manifest.ts")).manifestInspectCommand,
+      ),
+    },
+  },
   network: {
     summary: "Look at networks",
     entries: {
@@ -251,7 +261,8 @@ export const TOP_LEVEL: CommandTables["topLevel"] = {
   inspect: entry("Return low-level information on engine objects", async () =>
     (await import("./commands/inspect.ts")).inspectCommandOf(""),
   ),
-  login: entry("Log in to a registry", async () => (await registry()).loginCommand),
+  login: entry("Log in to a registry", async () => (await login()).loginCommand),
+  logout: entry("Log out from a registry", async () => (await login()).logoutCommand),
   ps: PS,
   rmi: RMI,
   search: entry("Search a registry for images", async () => (await registry()).searchCommand),

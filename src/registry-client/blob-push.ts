@@ -11,7 +11,7 @@ import type {
 } from "./contract.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { HttpAnswer } from "./http-transport.ts";
-import { readError, targetName } from "./manifests.ts";
+import { targetName } from "./manifests.ts";
 import { uploadUrl } from "./session.ts";
 import { statusError } from "./status-error.ts";
 
@@ -293,7 +293,7 @@ export async function hasBlob(
     if (answer.status === 200) return true;
     if (answer.status === 404) return false;
     const error = await statusError(answer, what, parts.session.reading(access));
-    throw pushError(readError(error, repository), repository);
+    throw pushError(error, repository);
   });
 }
 

@@ -14,7 +14,7 @@ import { hostOf, portOf } from "./url-parts.ts";
 
 const DOCKER_HUB = "docker.io";
 const DOCKER_HUB_HOST = "registry-1.docker.io";
-const KEEP_MS = 10 * SECOND_MS; // changes of certs.d show within this, without a reload
+const KEEP_MS = 2 * SECOND_MS; // changes of certs.d show within this, without a reload
 const SCHEME_KEEP_MS = 300 * SECOND_MS;
 const PROBE_MS = 5 * SECOND_MS; // a TLS greeting on a local network takes milliseconds
 const HOSTS_MAX = 1000;

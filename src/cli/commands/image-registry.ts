@@ -1,4 +1,4 @@
-import { NaruError } from "../../base/mod.ts";
+import { formatReference, parseReference, withDefaultTag } from "../../oci/mod.ts";
 import type { Command } from "../command.ts";
 import { ExitError } from "../exit-error.ts";
 import { contentTrustFlag, refuseContentTrust } from "../flags/content-trust.ts";
@@ -37,7 +37,8 @@ export const pullCommand: Command = {
       output: io.stdout,
       allTags,
     });
-    io.stdout.print(`${name}\n`);
+    const named = parseReference(name);
+    io.stdout.print(`${formatReference(allTags ? named : withDefaultTag(named))}\n`);
     return 0;
   },
 };
@@ -64,7 +65,7 @@ export const pushCommand: Command = {
       name: repo,
       tag: allTags ? "" : tag || "latest",
       platform: values.string("platform"),
-      auth: registryAuth(context, name) ?? Buffer.from("{}").toString("base64url"),
+      auth: await registryAuth(context, name),
     });
     await showProgress(messages, context.io.stdout, { quiet: values.bool("quiet") });
     return 0;
@@ -111,50 +112,3 @@ export const searchCommand: Command = {
     return 0;
   },
 };
-
-const PASSWORD_BYTES_MAX = 64 * 1024; // tokens are a few KiB
-
-export const loginCommand: Command = {
-  path: "login",
-  usage: "[SERVER]",
-  summary: "Log in to a registry",
-  flags: [
-    text("password", "p", "Password or access token"),
-    bool("password-stdin", "", "Take the password or access token from stdin"),
-    text("username", "u", "Username"),
-  ],
-  minArgs: 0,
-  maxArgs: 1,
-  async run({ context, values, args: [server = "https://index.docker.io/v1/"] }) {
-    const { io } = context;
-    const username = values.string("username");
-    let password = values.string("password");
-    if (values.bool("password-stdin")) {
-      if (password !== "")
-        throw new ExitError(1, "--password and --password-stdin are mutually exclusive");
-      password = (await readAll(io.stdin.chunks())).replace(/\r?\n$/, "");
-    }
-    if (username === "" || password === "") {
-      throw new ExitError(
-        1,
-        "give --username and --password-stdin: logging in without them is not supported",
-      );
-    }
-    const engine = await context.engine();
-    const answer = await engine.system.auth({ username, password, serveraddress: server });
-    io.stdout.print(`${answer.Status}\n`);
-    return 0;
-  },
-};
-
-async function readAll(source: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of source) {
-    bytes += chunk.length;
-    if (bytes > PASSWORD_BYTES_MAX)
-      throw new NaruError("too_large", "the password is longer than 64 KiB");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}

@@ -1,10 +1,10 @@
 import { NaruError } from "../../base/mod.ts";
 import type { ProgressMessage } from "../../spec/mod.ts";
 import type { CliContext } from "../context.ts";
+import { authHeader, CredentialStore } from "../credentials/credential-store.ts";
+import { serverOfReference } from "../credentials/server-address.ts";
 import type { OutputStream } from "../io.ts";
 import { showProgress } from "../output/progress.ts";
-
-const HUB = "https://index.docker.io/v1/";
 
 /** `repo`, and `tag` or digest; without either the tag is `latest`. */
 export function splitReference(reference: string): { repo: string; tag: string } {
@@ -15,23 +15,10 @@ export function splitReference(reference: string): { repo: string; tag: string }
   return { repo: reference.slice(0, colon), tag: reference.slice(colon + 1) };
 }
 
-/** The X-Registry-Auth header for a reference, from `config.json`. */
-export function registryAuth(context: CliContext, reference: string): string | undefined {
-  const first = reference.split("/")[0] ?? "";
-  const named = reference.includes("/") && (/[.:]/.test(first) || first === "localhost");
-  const server = named && first !== "docker.io" ? first : HUB;
-  const entry = context.config.auths?.[server];
-  if (entry === undefined) return undefined;
-  const [username = "", ...rest] = Buffer.from(entry.auth ?? "", "base64")
-    .toString()
-    .split(":");
-  const auth = {
-    username,
-    password: rest.join(":"),
-    serveraddress: server,
-    ...(entry.identitytoken === undefined ? {} : { identitytoken: entry.identitytoken }),
-  };
-  return Buffer.from(JSON.stringify(auth)).toString("base64url");
+/** The X-Registry-Auth header for a reference, from `config.json` and its helpers. */
+export async function registryAuth(context: CliContext, reference: string): Promise<string> {
+  const server = serverOfReference(reference);
+  return authHeader(server, await new CredentialStore(context.configFolder).get(server));
 }
 
 /** Pulls, showing progress on `output` unless quiet. Throws what the engine says. */
@@ -46,7 +33,7 @@ export async function pullImage(
     name: repo,
     tag: options.allTags === true ? "" : tag || "latest",
     platform: options.platform || undefined,
-    auth: registryAuth(context, reference),
+    auth: await registryAuth(context, reference),
   });
   await showProgress(messages, options.output, { quiet: options.quiet });
 }
