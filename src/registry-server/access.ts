@@ -10,6 +10,11 @@ export interface Identity {
   readonly scopes: ReadonlyMap<string, ReadonlySet<Action>> | undefined;
 }
 
+/** Who, and from where. */
+export interface Client extends Identity {
+  readonly address: string;
+}
+
 export const ANONYMOUS: Identity = { user: "", scopes: undefined };
 
 /** Who may do what. */
@@ -18,8 +23,11 @@ export interface Access {
   identify(request: IncomingMessage): Promise<Identity>;
   /** Throws UNAUTHORIZED when credentials could help, DENIED when they could not. */
   check(identity: Identity, action: Action, repository: string): void;
+  /** As `check` of a read, with the token's scopes. */
   mayRead(identity: Identity, repository: string): boolean;
-  /** Throws UNAUTHORIZED: `/v2/` and `_catalog` are for whoever may use the registry at all. */
+  /** May this user know that the repository is there? Scopes do not count. */
+  mayList(identity: Identity, repository: string): boolean;
+  /** Throws UNAUTHORIZED: `/v2/`, `_catalog` and `/metrics` are for whoever has logged in. */
   checkMember(identity: Identity): void;
   /** `WWW-Authenticate` of a 401; undefined where there is nothing to log in to. */
   challenge(request: IncomingMessage, wanted: Wanted | undefined): string | undefined;
@@ -36,6 +44,7 @@ export const openAccess: Access = {
   identify: () => Promise.resolve(ANONYMOUS),
   check: () => undefined,
   mayRead: () => true,
+  mayList: () => true,
   checkMember: () => undefined,
   challenge: () => undefined,
 };

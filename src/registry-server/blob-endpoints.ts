@@ -44,11 +44,17 @@ export async function getBlob(
   }
   for await (const chunk of parts.blobs.read(link.content, { start, end })) {
     await writeDrained(response, chunk);
+    parts.metrics.sent(chunk.byteLength);
   }
   response.end();
   parts.events.emit({
     ...{ action: "pull", target: "blob", repository: target.repository, digest, tag: "" },
-    ...{ mediaType: "", sizeBytes: end - start, user: exchange.identity.user },
+    ...{
+      mediaType: "",
+      sizeBytes: end - start,
+      user: exchange.identity.user,
+      address: exchange.identity.address,
+    },
   });
 }
 
@@ -92,6 +98,6 @@ export async function deleteBlob(
   answerEmpty(response, 202);
   parts.events.emit({
     ...{ action: "delete", target: "blob", repository: target.repository, digest, tag: "" },
-    ...{ mediaType: "", sizeBytes: link.sizeBytes, user: identity.user },
+    ...{ mediaType: "", sizeBytes: link.sizeBytes, user: identity.user, address: identity.address },
   });
 }

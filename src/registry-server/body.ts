@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
-import type { Clock } from "../base/mod.ts";
 import { streamBody } from "../transport/mod.ts";
+import type { RegistryParts } from "./exchange.ts";
 import { BODY_IDLE_MS, RATE_BYTES_MIN, RATE_WINDOW_MS } from "./limits.ts";
 import { refusal } from "./refusal.ts";
 
@@ -10,7 +10,7 @@ import { refusal } from "./refusal.ts";
  */
 export async function* bodyAtRate(
   request: IncomingMessage,
-  clock: Clock,
+  { clock, metrics }: Pick<RegistryParts, "clock" | "metrics">,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let waitedMs = 0;
   let bytes = 0;
@@ -21,6 +21,7 @@ export async function* bodyAtRate(
     if (next.done === true) return;
     waitedMs += Math.max(0, clock.nowMs() - askedMs);
     bytes += next.value.byteLength;
+    metrics.received(next.value.byteLength);
     if (waitedMs >= RATE_WINDOW_MS) {
       if (bytes < RATE_BYTES_MIN) {
         const message = `fewer than ${RATE_BYTES_MIN} bytes in ${RATE_WINDOW_MS / 1000} s`;

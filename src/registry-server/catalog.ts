@@ -1,9 +1,16 @@
 import { type Clock, type Digest, KeyedQueue } from "../base/mod.ts";
 import type { Change, Metadata } from "../storage/mod.ts";
-import { LEASE_MS } from "./limits.ts";
 import type { ContentDigest } from "./names.ts";
 import type { BlobLink, ManifestRecord, TagRecord } from "./records.ts";
 import { Repository } from "./repository.ts";
+
+export interface CatalogOptions {
+  readonly clock: Clock;
+  /** How long something stays after a push has seen it. */
+  readonly leaseMs: number;
+  /** Pushes may be going on that began with a former server: their leases begin anew. */
+  readonly isServed: boolean;
+}
 
 /**
  * What every repository has: in memory, and written through to the registry's own database. One
@@ -22,11 +29,13 @@ export class Catalog {
   readonly #seen: Map<string, number> = new Map();
   #sortedNames: readonly string[] | undefined;
   readonly #openedMs: number;
+  readonly #leaseMs: number;
 
-  constructor(metadata: Metadata, clock: Clock) {
+  constructor(metadata: Metadata, options: CatalogOptions) {
     this.#metadata = metadata;
-    this.#clock = clock;
-    this.#openedMs = clock.nowMs();
+    this.#clock = options.clock;
+    this.#leaseMs = options.leaseMs;
+    this.#openedMs = options.isServed ? options.clock.nowMs() : 0;
     for (const [key, value] of metadata.rows("layers")) {
       const [name, digest] = splitKey(key, "@");
       this.#addBlob(this.#open(name), digest as ContentDigest, value as BlobLink);
@@ -80,9 +89,14 @@ export class Catalog {
     repository.setManifest(digest, record);
   }
 
-  /** Content stays for LEASE_MS from now on, referred to or not. */
+  /** Content stays for the time of a lease from now on, referred to or not. */
   lease(content: Digest): void {
-    this.#leases.set(content, this.#clock.nowMs() + LEASE_MS);
+    this.#leases.set(content, this.#clock.nowMs() + this.#leaseMs);
+  }
+
+  /** Blobs and manifests of all repositories with this content. */
+  referencesTo(content: Digest): number {
+    return this.#references.get(content) ?? 0;
   }
 
   /** True when a repository refers to this content, or a lease holds it. */
@@ -99,16 +113,22 @@ export class Catalog {
     return false;
   }
 
-  /** The blob of a repository; a push that sees it may count on it for LEASE_MS. */
+  /** The blob of a repository; a push that sees it may count on it for the time of a lease. */
   seeBlob(name: string, digest: ContentDigest): BlobLink | undefined {
     const link = this.#repositories.get(name)?.blobs.get(digest);
     if (link !== undefined) this.#seen.set(`${name}@${digest}`, this.#clock.nowMs());
     return link;
   }
 
-  /** When a push last counted on this blob of a repository; the server's start at least. */
-  seenMs(name: string, digest: ContentDigest): number {
-    return Math.max(this.#seen.get(`${name}@${digest}`) ?? 0, this.#openedMs);
+  /** As `seeBlob`: whoever saw a manifest may push an index or a referrer of it. */
+  seeManifest(name: string, digest: ContentDigest): void {
+    this.#seen.set(`${name}@${digest}`, this.#clock.nowMs());
+  }
+
+  /** True when a push may still count on a blob or manifest that came at `sinceMs`. */
+  isAwaited(name: string, digest: ContentDigest, sinceMs: number): boolean {
+    const seenMs = this.#seen.get(`${name}@${digest}`) ?? 0;
+    return this.#clock.nowMs() - Math.max(seenMs, sinceMs, this.#openedMs) < this.#leaseMs;
   }
 
   /** Durable when it resolves. */
@@ -191,6 +211,7 @@ export class Catalog {
       ]);
       for (const tag of tags) repository.removeTag(tag);
       const record = repository.removeManifest(digest);
+      this.#seen.delete(`${name}@${digest}`);
       if (record !== undefined) this.#count(record.content, -1);
       this.#forget(repository);
       return true;

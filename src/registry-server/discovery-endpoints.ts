@@ -31,7 +31,7 @@ export async function listTags(
 export async function listRepositories(parts: RegistryParts, exchange: Exchange): Promise<void> {
   const readable = parts.catalog
     .names()
-    .filter((name) => parts.access.mayRead(exchange.identity, name));
+    .filter((name) => parts.access.mayList(exchange.identity, name));
   const { page, next } = pageOf(readable, exchange.query);
   const link = next && { Link: nextLink("/v2/_catalog", next) };
   const body = JSON.stringify({ repositories: page });

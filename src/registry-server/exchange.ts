@@ -2,9 +2,10 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../base/mod.ts";
 import type { Logger } from "../observe/mod.ts";
 import type { BlobStore } from "../storage/mod.ts";
-import type { Access, Identity } from "./access.ts";
+import type { Access, Client } from "./access.ts";
 import type { Catalog } from "./catalog.ts";
 import type { RegistryEvents } from "./events.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Rules } from "./rules.ts";
 import type { Uploads } from "./uploads.ts";
 
@@ -16,6 +17,7 @@ export interface RegistryParts {
   readonly access: Access;
   readonly rules: Rules;
   readonly events: RegistryEvents;
+  readonly metrics: Metrics;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -25,7 +27,7 @@ export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly query: URLSearchParams;
-  readonly identity: Identity;
+  readonly identity: Client;
 }
 
 type Headers = Readonly<Record<string, string | number>>;

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Clock, isNaruError } from "../base/mod.ts";
-import { type Action, ANONYMOUS, type Identity, type Wanted } from "./access.ts";
+import { type Action, ANONYMOUS, type Client, type Wanted } from "./access.ts";
 import { deleteBlob, getBlob } from "./blob-endpoints.ts";
 import { listReferrers, listRepositories, listTags } from "./discovery-endpoints.ts";
 import { answerBytes, type Exchange, type RegistryParts } from "./exchange.ts";
@@ -53,31 +53,72 @@ const ENDPOINTS: Readonly<Record<Route["kind"], Readonly<Record<string, Endpoint
   referrers: { GET: on<"referrers">("read", listReferrers) },
 };
 
-/** Answers one request under `/v2/`. Never throws. */
+/** What became known of a request before it failed. */
+interface Progress {
+  endpoint: string;
+  method: string;
+  wanted: Wanted | undefined;
+  client: Client;
+}
+
+/** An endpoint outside `/v2/`. */
+export type ExtraEndpoint = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
+/** Answers one request. Never throws. `extra` are paths outside `/v2/`. */
 export async function handle(
   parts: RegistryParts,
+  extra: ReadonlyMap<string, ExtraEndpoint>,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  response.setHeader("Docker-Distribution-API-Version", "registry/2.0");
-  let wanted: Wanted | undefined;
+  const startedMs = parts.clock.nowMs();
+  const address = request.socket.remoteAddress ?? "";
+  const client: Client = { ...ANONYMOUS, address };
+  const progress: Progress = { endpoint: "none", method: "other", wanted: undefined, client };
   try {
     const [path, search] = split(request.url ?? "/");
-    const route = parseRoute(path);
-    if (route === undefined) throw refusal("UNSUPPORTED", "the registry is at /v2/", 404);
-    const endpoint = endpointOf(route, request, response);
-    const repository = "repository" in route ? route.repository : undefined;
-    if (repository !== undefined) wanted = { action: endpoint.action, repository };
-    const identity = await parts.access.identify(request);
-    if (wanted === undefined) parts.access.checkMember(identity);
-    else parts.access.check(identity, wanted.action, wanted.repository);
-    const query = new URLSearchParams(search);
-    await endpoint.run(parts, { request, response, query, identity }, route);
+    const own = extra.get(path);
+    if (own !== undefined) {
+      progress.endpoint = path.slice(1);
+      await own(request, response);
+    } else await answer(parts, { request, response, search, path }, progress);
   } catch (error) {
-    answerFailure(parts, { request, response, identity: ANONYMOUS }, { error, wanted });
+    answerFailure(parts, { request, response }, { error, progress });
   } finally {
     releaseBody(request, parts.clock);
+    const seconds = Math.max(0, parts.clock.nowMs() - startedMs) / 1000;
+    const { endpoint, method } = progress;
+    parts.metrics.request({ endpoint, method, status: response.statusCode, seconds });
   }
+}
+
+async function answer(
+  parts: RegistryParts,
+  received: {
+    readonly request: IncomingMessage;
+    readonly response: ServerResponse;
+    readonly path: string;
+    readonly search: string;
+  },
+  progress: Progress,
+): Promise<void> {
+  const { request, response, path, search } = received;
+  response.setHeader("Docker-Distribution-API-Version", "registry/2.0");
+  const route = parseRoute(path);
+  if (route === undefined) throw refusal("UNSUPPORTED", "the registry is at /v2/", 404);
+  const endpoint = endpointOf(route, request, response);
+  progress.endpoint = route.kind;
+  progress.method = request.method ?? "";
+  if ("repository" in route) {
+    progress.wanted = { action: endpoint.action, repository: route.repository };
+  }
+  const { wanted } = progress;
+  progress.client = { ...progress.client, ...(await parts.access.identify(request)) };
+  if (wanted === undefined) parts.access.checkMember(progress.client);
+  else parts.access.check(progress.client, wanted.action, wanted.repository);
+  const query = new URLSearchParams(search);
+  const exchange: Exchange = { request, response, query, identity: progress.client };
+  await endpoint.run(parts, exchange, route);
 }
 
 function split(url: string): [string, string] {
@@ -94,27 +135,44 @@ function endpointOf(route: Route, { method }: IncomingMessage, response: ServerR
 }
 
 function answerFailure(
-  { access, logger }: RegistryParts,
-  exchange: { request: IncomingMessage; response: ServerResponse; identity: Identity },
-  { error, wanted }: { error: unknown; wanted: Wanted | undefined },
+  parts: RegistryParts,
+  exchange: { readonly request: IncomingMessage; readonly response: ServerResponse },
+  { error, progress }: { readonly error: unknown; readonly progress: Progress },
 ): void {
   const { request, response } = exchange;
   const { status, body } = failureAnswer(error);
   const clientGone = isNaruError(error, "cancelled") || response.destroyed;
   if (status >= 500 && !clientGone) {
-    logger.error("a request failed", { method: request.method, url: request.url, error });
+    const { method, url } = request;
+    parts.logger.error("a request failed", { method, url, error });
   }
+  noteRefusal(parts, request, { status, progress });
   if (response.headersSent) {
     response.destroy(); // in the middle of a blob: the client sees that it is not whole
     return;
   }
   if (status === 401) {
-    const challenge = access.challenge(request, wanted);
+    const challenge = parts.access.challenge(request, progress.wanted);
     if (challenge !== undefined) response.setHeader("WWW-Authenticate", challenge);
   }
   if (status === 429) response.setHeader("Retry-After", "5");
   if (!request.complete) response.setHeader("Connection", "close");
   answerBytes(exchange, status, { "Content-Type": "application/json" }, body);
+}
+
+/** Whoever shows credentials and is turned away is worth a line; a first 401 is how clients begin. */
+function noteRefusal(
+  { events }: RegistryParts,
+  request: IncomingMessage,
+  { status, progress }: { readonly status: number; readonly progress: Progress },
+): void {
+  const hadCredentials = request.headers.authorization !== undefined;
+  if (status !== 403 && !(status === 401 && hadCredentials)) return;
+  const { user, address } = progress.client;
+  events.emit({
+    ...{ action: "refuse", target: "manifest", digest: "", tag: "", mediaType: "", sizeBytes: 0 },
+    ...{ repository: progress.wanted?.repository ?? "", user, address },
+  });
 }
 
 /** What a refused request still sends is read for a while, or the client would miss the answer. */

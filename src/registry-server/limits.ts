@@ -34,9 +34,12 @@ export const PAGE_MAX = 10_000;
 export const REFERRERS_PAGE_BYTES: number = 2 * MiB;
 export const REFERRERS_PAGE_COUNT = 1000;
 
+/** How often a server collects garbage by itself. */
+export const COLLECT_MS_DEFAULT: number = 3600 * SECOND_MS;
+
 /** What a refused body may still send before its connection is cut: clients read the answer late. */
 export const DRAIN_BYTES_MAX: number = 8 * MiB;
 export const DRAIN_MS_MAX: number = 5 * SECOND_MS;
 
 /** What a push has seen stays for so long, referred to or not: longer than a slow push of one image. */
-export const LEASE_MS: number = 2 * 3600 * SECOND_MS;
+export const LEASE_MS_DEFAULT: number = 2 * 3600 * SECOND_MS;

@@ -27,6 +27,7 @@ export async function getManifest(
   const found = parts.catalog.find(repository)?.find(reference);
   if (found === undefined) throw unknown(repository, reference);
   const { digest, record } = found;
+  parts.catalog.seeManifest(repository, digest);
   const headers = {
     "Content-Type": record.mediaType,
     "Docker-Content-Digest": digest,
@@ -52,6 +53,7 @@ export async function getManifest(
     ...{ action: "pull", target: "manifest", repository, digest, mediaType: record.mediaType },
     ...{ tag: isContentDigest(reference) ? "" : reference, sizeBytes: record.sizeBytes },
     user: exchange.identity.user,
+    address: exchange.identity.address,
   });
 }
 
@@ -95,7 +97,12 @@ export async function putManifest(
   for (const tag of tags.length === 0 ? [""] : tags) {
     parts.events.emit({
       ...{ action: "push", target: "manifest", repository, digest, tag },
-      ...{ mediaType: record.mediaType, sizeBytes: bytes.length, user: identity.user },
+      ...{
+        mediaType: record.mediaType,
+        sizeBytes: bytes.length,
+        user: identity.user,
+        address: identity.address,
+      },
     });
   }
 }
@@ -202,7 +209,7 @@ export async function deleteManifest(
   parts.events.emit({
     ...{ action: "delete", target: isDigest ? "manifest" : "tag", repository, digest },
     ...{ tag: isDigest ? "" : reference, mediaType: record.mediaType },
-    ...{ sizeBytes: record.sizeBytes, user: identity.user },
+    ...{ sizeBytes: record.sizeBytes, user: identity.user, address: identity.address },
   });
 }
 

@@ -2,14 +2,13 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../base/mod.ts";
 import type { Logger } from "../observe/mod.ts";
-import { openBlobStore, openMetadata } from "../storage/mod.ts";
-import type { HttpHandlers } from "../transport/mod.ts";
+import { createWorkQueue, openBlobStore, openMetadata, type WorkQueue } from "../storage/mod.ts";
 import type { Access } from "./access.ts";
 import { Catalog } from "./catalog.ts";
 import type { RegistryEvents } from "./events.ts";
 import type { RegistryParts } from "./exchange.ts";
-import { handle } from "./handler.ts";
-import { UPLOAD_IDLE_MS } from "./limits.ts";
+import { collectGarbage, type GarbageLine } from "./garbage.ts";
+import { Metrics } from "./metrics.ts";
 import type { Rules } from "./rules.ts";
 import { Uploads } from "./uploads.ts";
 
@@ -17,15 +16,20 @@ export interface RegistryOptions {
   readonly root: string;
   readonly access: Access;
   readonly rules: Rules;
-  readonly events: RegistryEvents;
+  /** What hears of pushes and pulls; made with the queue for work that must survive. */
+  readonly events: (work: WorkQueue) => RegistryEvents;
+  readonly leaseMs: number;
+  /** False for a command that looks after a root that no server serves. */
+  readonly isServed: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** An open registry: storage under its root, and what answers requests. */
+/** An open registry: everything under its root. */
 export interface Registry {
   readonly parts: RegistryParts;
-  readonly handlers: HttpHandlers;
+  /** One collection at a time: a second one follows the first. */
+  collect(dryRun: boolean): AsyncGenerator<GarbageLine, void, undefined>;
   close(): Promise<void>;
 }
 
@@ -34,30 +38,34 @@ export interface Registry {
  * conflict when another one does.
  */
 export async function openRegistry(options: RegistryOptions): Promise<Registry> {
-  const { root, clock, logger, access, rules, events } = options;
+  const { root, clock, logger, access, rules } = options;
   await mkdir(root, { recursive: true, mode: 0o700 });
   const metadata = await openMetadata(join(root, "registry.db"));
+  const work = createWorkQueue(metadata, { clock, logger });
   const blobs = await openBlobStore(root);
   const uploads = await Uploads.open(join(root, "uploads"), blobs, clock);
-  const catalog = new Catalog(metadata, clock);
-  const parts: RegistryParts = { catalog, blobs, uploads, access, rules, events, clock, logger };
-  let stopSweeping = (): void => undefined;
-  const sweep = (): void => {
-    stopSweeping = clock.after(UPLOAD_IDLE_MS / 24, () => {
-      uploads.sweep().catch((error: unknown) => logger.warn("uploads not swept", { error }));
-      sweep();
-    });
-  };
-  sweep();
+  const { leaseMs, isServed } = options;
+  const catalog = new Catalog(metadata, { clock, leaseMs, isServed });
+  const events = options.events(work);
+  const metrics = new Metrics();
+  const parts = { catalog, blobs, uploads, access, rules, events, metrics, clock, logger };
+  work.start();
+  let collecting: Promise<unknown> = Promise.resolve();
   return {
     parts,
-    handlers: {
-      request: (request, response) => void handle(parts, request, response),
-      wantsConnection: () => false,
-      connection: ({ socket }) => socket.destroy(),
+    async *collect(dryRun) {
+      const before = collecting;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      collecting = promise;
+      await before;
+      try {
+        yield* collectGarbage(parts, { dryRun });
+      } finally {
+        resolve();
+      }
     },
     close: async () => {
-      stopSweeping();
+      await work.stop();
       await metadata.close();
     },
   };

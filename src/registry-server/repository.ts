@@ -9,6 +9,8 @@ export class Repository {
   readonly tags: Map<string, TagRecord> = new Map();
   /** By subject, which need not be here. */
   readonly #referrers: Map<ContentDigest, Set<ContentDigest>> = new Map();
+  /** How many manifests name a blob or, in an index, a manifest. */
+  readonly #uses: Map<ContentDigest, number> = new Map();
   /** Sum over blobs and manifests, each digest once. */
   #sizeBytes = 0;
   #sortedTags: readonly string[] | undefined;
@@ -43,6 +45,7 @@ export class Repository {
     this.removeManifest(digest);
     this.manifests.set(digest, record);
     this.#sizeBytes += record.sizeBytes;
+    this.#use(record, 1);
     if (record.subject === "") return;
     const referrers = this.#referrers.get(record.subject) ?? new Set();
     referrers.add(digest);
@@ -54,12 +57,26 @@ export class Repository {
     if (record === undefined) return undefined;
     this.manifests.delete(digest);
     this.#sizeBytes -= record.sizeBytes;
+    this.#use(record, -1);
     if (record.subject !== "") {
       const referrers = this.#referrers.get(record.subject);
       referrers?.delete(digest);
       if (referrers?.size === 0) this.#referrers.delete(record.subject);
     }
     return record;
+  }
+
+  #use({ blobs, manifests }: ManifestRecord, by: 1 | -1): void {
+    for (const digest of new Set([...blobs, ...manifests])) {
+      const count = (this.#uses.get(digest) ?? 0) + by;
+      if (count === 0) this.#uses.delete(digest);
+      else this.#uses.set(digest, count);
+    }
+  }
+
+  /** How many manifests here name this blob or manifest. */
+  usesOf(digest: ContentDigest): number {
+    return this.#uses.get(digest) ?? 0;
   }
 
   setTag(tag: string, record: TagRecord): void {

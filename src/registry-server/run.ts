@@ -1,66 +1,71 @@
 import { errorMessage, formatTimestamp, isNaruError, systemClock } from "../base/mod.ts";
 import { createLogger, type Logger } from "../observe/mod.ts";
-import { createHttpServer, listen } from "../transport/mod.ts";
-import { openAccess } from "./access.ts";
-import { REGISTRY_HELP, SERVE_HELP } from "./help.ts";
-import { openRegistry } from "./registry.ts";
-import { noRules } from "./rules.ts";
-import { readServeFlags, type ServeFlags } from "./serve-flags.ts";
+import { collectCommand } from "./collect-command.ts";
+import { COLLECT_HELP, REGISTRY_HELP, SERVE_HELP } from "./help.ts";
+import { serveRegistry } from "./serve.ts";
+import { readCollectFlags, readServeFlags } from "./serve-flags.ts";
+
+/** A command: what `--help` says, and what it does. */
+interface RegistryCommand {
+  readonly help: string;
+  run(argv: readonly string[]): Promise<void>;
+}
+
+const COMMANDS: Readonly<Record<string, RegistryCommand>> = {
+  serve: { help: SERVE_HELP, run: serve },
+  gc: { help: COLLECT_HELP, run: collect },
+};
 
 /** `naru registry ...`. Resolves with the exit code; what went wrong is on stderr. */
 export async function runRegistry(
   argv: readonly string[],
-  options: { readonly program: string },
+  { program }: { readonly program: string },
 ): Promise<number> {
-  const [command, ...rest] = argv;
-  const wantsHelp = rest.includes("--help") || rest.includes("-h");
+  const [name = "--help", ...rest] = argv;
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined) {
+    const help = REGISTRY_HELP.replaceAll("PROGRAM", program);
+    const isAsked = name === "--help" || name === "-h" || name === "help";
+    if (isAsked) process.stdout.write(help);
+    else process.stderr.write(`${program}: there is no command "${name}"\n\n${help}`);
+    return isAsked ? 0 : 1;
+  }
+  if (rest.includes("--help") || rest.includes("-h")) {
+    process.stdout.write(command.help.replaceAll("PROGRAM", program));
+    return 0;
+  }
   try {
-    if (command === "serve") {
-      if (!wantsHelp) return await serve(readServeFlags(rest));
-      process.stdout.write(SERVE_HELP.replaceAll("PROGRAM", options.program));
-      return 0;
-    }
-    const known = command === undefined || command === "--help" || command === "-h";
-    const help = REGISTRY_HELP.replaceAll("PROGRAM", options.program);
-    if (known) process.stdout.write(help);
-    else process.stderr.write(`${options.program}: unknown command "${command}"\n\n${help}`);
-    return known ? 0 : 1;
+    await command.run(rest);
+    return 0;
   } catch (error) {
-    process.stderr.write(`${options.program}: ${errorMessage(error)}\n`);
+    process.stderr.write(`${program}: ${errorMessage(error)}\n`);
     if (!isNaruError(error)) process.stderr.write(`${error instanceof Error ? error.stack : ""}\n`);
     return 1;
   }
 }
 
-async function serve(flags: ServeFlags): Promise<number> {
-  const logger = stderrLogger(flags);
-  const registry = await openRegistry({
-    ...{ root: flags.root, access: openAccess, rules: noRules, clock: systemClock, logger },
-    events: { emit: () => undefined },
-  });
-  const server = createHttpServer(registry.handlers);
-  try {
-    const listener = await listen(server, { kind: "tcp", host: flags.host, port: flags.port });
-    logger.info("registry listens", { url: httpUrl(listener.url), root: flags.root });
-    const signal = await stopSignal();
-    logger.info("registry stops", { signal });
-    listener.close();
-    server.closeAllConnections();
-  } finally {
-    await registry.close();
-  }
-  return 0;
+async function serve(argv: readonly string[]): Promise<void> {
+  const flags = readServeFlags(argv);
+  const logger = stderrLogger(flags.logLevel, flags.logFormat);
+  const registry = await serveRegistry(flags, logger);
+  process.on("SIGHUP", () => registry.reload());
+  logger.info("registry listens", { url: registry.url, root: flags.root });
+  const signal = await stopSignal();
+  logger.info("registry stops", { signal });
+  await registry.close();
 }
 
-/** The listener's `tcp://HOST:PORT` as clients write it. */
-function httpUrl(url: string): string {
-  return url.replace(/^tcp:/, "http:");
+async function collect(argv: readonly string[]): Promise<void> {
+  await collectCommand(readCollectFlags(argv), stderrLogger("warn", "text"));
 }
 
-function stderrLogger({ logFormat, logLevel }: ServeFlags): Logger {
+function stderrLogger(
+  level: "debug" | "info" | "warn" | "error" | "fatal",
+  format: "text" | "json",
+): Logger {
   return createLogger({
-    level: () => logLevel,
-    format: logFormat,
+    level: () => level,
+    format,
     write: (line) => process.stderr.write(`${line}\n`),
     now: () => formatTimestamp(systemClock.nowNs()),
   });

@@ -32,7 +32,7 @@ export async function postUpload(
   }
   try {
     await parts.uploads.take(upload, async (work) => {
-      await work.receive(bodyAtRate(exchange.request, parts.clock), room(parts, repository));
+      await work.receive(bodyAtRate(exchange.request, parts), room(parts, repository));
       await finish(parts, exchange, { repository, digest, work });
     });
   } catch (error) {
@@ -65,7 +65,7 @@ async function mountBlob(
   answerEmpty(response, 201, blobHeaders(repository, mount));
   parts.events.emit({
     ...{ action: "mount", target: "blob", repository, digest: mount, tag: "" },
-    ...{ mediaType: "", sizeBytes: link.sizeBytes, user: identity.user },
+    ...{ mediaType: "", sizeBytes: link.sizeBytes, user: identity.user, address: identity.address },
   });
   return true;
 }
@@ -141,11 +141,11 @@ export async function deleteUpload(
 
 /** The body of a chunk. Throws 416 when it does not begin where the upload ends. */
 function chunkOf(
-  { clock }: RegistryParts,
+  parts: RegistryParts,
   { request, response }: Exchange,
   { upload, work }: { readonly upload: Upload; readonly work: UploadWork },
 ): ByteStream {
-  const body = bodyAtRate(request, clock);
+  const body = bodyAtRate(request, parts);
   const header = request.headers["content-range"];
   // A closing PUT without a body may repeat the range of the chunk before it.
   const isEmpty = request.method === "PUT" && request.headers["content-length"] === "0";
@@ -183,7 +183,7 @@ async function finish(
   answerEmpty(response, 201, blobHeaders(repository, digest));
   parts.events.emit({
     ...{ action: "push", target: "blob", repository, digest, tag: "" },
-    ...{ mediaType: "", sizeBytes: link.sizeBytes, user: identity.user },
+    ...{ mediaType: "", sizeBytes: link.sizeBytes, user: identity.user, address: identity.address },
   });
 }
 
