@@ -49,7 +49,10 @@ export class Authenticator {
     if (known !== undefined) return `Bearer ${known}`;
     const { signal } = access;
     const request = { endpoint, challenge: wanted, scopes, credentials, offline: false, signal };
-    const answer = await this.#tokens.fetch(request);
+    const answer = await this.#tokens.fetch(request).catch((error: unknown) => {
+      this.#wanted.delete(endpoint.origin); // the registry may have another service by now
+      throw error;
+    });
     this.#cache.set(key, answer.token, answer.lifeSeconds);
     return `Bearer ${answer.token}`;
   }

@@ -1,4 +1,4 @@
-import { type Clock, NaruError } from "../base/mod.ts";
+import { type Clock, isNaruError, NaruError } from "../base/mod.ts";
 import { classOfHost, guardFor } from "./address-guard.ts";
 import { RATE_FLOOR, type RateFloor, type ReadOptions } from "./answer-body.ts";
 import type { Authenticator, Scopes } from "./authenticator.ts";
@@ -77,7 +77,7 @@ export class Session {
     request: Omit<SessionRequest, "path">,
   ): Promise<HttpAnswer> {
     const { access, scopes } = request;
-    const sent = await this.#authenticator.authorization(endpoint, scopes, access);
+    const sent = await this.#remembered(endpoint, scopes, access);
     let answer = await this.#exchange(endpoint, url, request, sent);
     if (answer.status === 401 && isOwn(endpoint, answer.url)) {
       const header = answer.headers["www-authenticate"];
@@ -92,6 +92,20 @@ export class Session {
     const error = await statusError(answer, request.what, this.reading(access));
     const details = { ...error.details, ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }) };
     throw new NaruError("unavailable", error.message, details);
+  }
+
+  /** What the endpoint wanted before. When that fails, it is asked anew what it wants. */
+  async #remembered(
+    endpoint: Endpoint,
+    scopes: Scopes,
+    access: RegistryAccess,
+  ): Promise<string | undefined> {
+    try {
+      return await this.#authenticator.authorization(endpoint, scopes, access);
+    } catch (error) {
+      if (isNaruError(error, "cancelled")) throw error;
+      return undefined;
+    }
   }
 
   async #exchange(

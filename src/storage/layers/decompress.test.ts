@@ -87,4 +87,16 @@ describe("decompress", () => {
     const error = await rejection(collect(decompress(stalling())));
     expect(error).toMatchObject({ kind: "invalid_argument" });
   });
+
+  test.each([
+    ["gzip", gzipSync(Buffer.alloc(4_000_000))],
+    ["zstd", zstdCompressSync(Buffer.alloc(4_000_000))],
+  ])("%s bombs are refused, other data of any size is not", async (_name, bomb) => {
+    const limit = { freeBytes: 1_000_000, ratioMax: 100 };
+    const error = await rejectionMessage(collect(decompress(chunked(bomb, 100), limit)));
+    expect(error).toContain("grows more than 100 times");
+    const fair = gzipSync(text);
+    const free = { freeBytes: 100_000, ratioMax: 10_000 };
+    expect((await collect(decompress(chunked(fair, 1000), free))).equals(text)).toBe(true);
+  });
 });

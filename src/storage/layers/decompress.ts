@@ -1,5 +1,5 @@
 import { createGunzip, createZstdDecompress } from "node:zlib";
-import { errorMessage, KiB, NaruError } from "../../base/mod.ts";
+import { errorMessage, GiB, isNaruError, KiB, NaruError } from "../../base/mod.ts";
 
 export type Compression = "none" | "gzip" | "zstd";
 
@@ -15,13 +15,25 @@ export function compressionOf(head: Uint8Array): Compression {
 
 const OUTPUT_BYTES = 256 * KiB; // larger chunks fall out of the second-level cache
 
+/** When what comes out is no content any more but an attack on the disk. */
+export interface ExpansionLimit {
+  /** As much may come out of anything. */
+  readonly freeBytes: number;
+  /** Beyond that, bytes out for each byte in. */
+  readonly ratioMax: number;
+}
+
+/** Layers of packages shrink to a third; those of zeros alone (1000 times by gzip) are no image's. */
+export const EXPANSION_LIMIT: ExpansionLimit = { freeBytes: 16 * GiB, ratioMax: 300 };
+
 /**
  * Decompresses a stream, several members after each other too. Throws invalid_argument for one that
  * is damaged, or is gzip and ends early (Bun's zstd takes a cut stream for a whole one: whoever reads
- * on must look for the end in what comes out). Memory: a few chunks. Stopping early ends the source.
+ * on must look for the end in what comes out), too_large for a bomb. Memory: a few chunks. Stopping early ends the source.
  */
 export async function* decompress(
   source: AsyncIterable<Uint8Array>,
+  limit: ExpansionLimit = EXPANSION_LIMIT,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const input = source[Symbol.asyncIterator]();
   let compression: Compression = "none";
@@ -29,7 +41,7 @@ export async function* decompress(
     const head = await readHead(input);
     compression = compressionOf(head);
     if (compression !== "none") {
-      yield* inflate(compression, head, input);
+      yield* inflate(compression, head, input, limit);
       return;
     }
     if (head.byteLength > 0) yield head;
@@ -57,9 +69,11 @@ async function* inflate(
   compression: "gzip" | "zstd",
   head: Uint8Array,
   input: AsyncIterator<Uint8Array>,
+  limit: ExpansionLimit,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const options = { chunkSize: OUTPUT_BYTES };
   const stream = compression === "gzip" ? createGunzip(options) : createZstdDecompress(options);
+  let [inBytes, outBytes] = [0, 0];
   let sourceError: Error | undefined;
   let wake: (() => void) | undefined;
   stream.on("drain", () => wake?.());
@@ -67,6 +81,7 @@ async function* inflate(
   const feeding = (async () => {
     try {
       for (let chunk: Uint8Array | undefined = head; chunk !== undefined; ) {
+        inBytes += chunk.byteLength;
         if (!stream.write(chunk) && !stream.destroyed) {
           await new Promise<void>((resolve) => {
             wake = resolve;
@@ -83,9 +98,14 @@ async function* inflate(
     }
   })();
   try {
-    for await (const chunk of stream) yield chunk as Uint8Array;
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      outBytes += chunk.byteLength;
+      checkExpansion(inBytes, outBytes, limit);
+      yield chunk;
+    }
   } catch (error) {
     if (sourceError !== undefined) throw sourceError;
+    if (isNaruError(error, "too_large")) throw error;
     const message = `invalid ${compression} data: ${errorMessage(error)}`;
     throw new NaruError("invalid_argument", message, {}, { cause: error });
   } finally {
@@ -97,4 +117,10 @@ async function* inflate(
     ended.catch(() => undefined);
     await Promise.race([ended, new Promise((resolve) => setImmediate(resolve))]);
   }
+}
+
+function checkExpansion(inBytes: number, outBytes: number, limit: ExpansionLimit): void {
+  if (outBytes <= limit.freeBytes || outBytes <= inBytes * limit.ratioMax) return;
+  const message = `compressed data grows more than ${limit.ratioMax} times: it is refused as a bomb`;
+  throw new NaruError("too_large", message, { inBytes, outBytes });
 }
