@@ -11,6 +11,8 @@ const registry = (): Promise<typeof import("./commands/image-registry.ts")> =>
   import("./commands/image-registry.ts");
 const login = (): Promise<typeof import("./commands/login.ts")> => import("./commands/login.ts");
 const system = (): Promise<typeof import("./commands/system.ts")> => import("./commands/system.ts");
+const networks = (): Promise<typeof import("./commands/network-change.ts")> =>
+  import("./commands/network-change.ts");
 const resources = (): Promise<typeof import("./commands/network.ts")> =>
   import("./commands/network.ts");
 const backup = (): Promise<typeof import("./commands/volume-backup.ts")> =>
@@ -182,12 +184,31 @@ export const GROUPS: CommandTables["groups"] = {
     },
   },
   network: {
-    summary: "Look at networks",
+    summary: "Manage networks",
     entries: {
+      connect: entry(
+        "Connect a container to a network",
+        async () => (await networks()).networkConnectCommand,
+      ),
+      create: entry("Create a network", async () => (await networks()).networkCreateCommand),
+      disconnect: entry(
+        "Disconnect a container from a network",
+        async () => (await networks()).networkDisconnectCommand,
+      ),
       inspect: entry("Display detailed information on one or more networks", async () =>
         (await import("./commands/inspect.ts")).inspectCommandOf("network"),
       ),
+      list: entry("List networks", async () => (await resources()).networkListCommand),
       ls: entry("List networks", async () => (await resources()).networkListCommand),
+      prune: entry(
+        "Remove all unused networks",
+        async () => (await import("./commands/prune.ts")).networkPruneCommand,
+      ),
+      remove: entry(
+        "Remove one or more networks",
+        async () => (await networks()).networkRemoveCommand,
+      ),
+      rm: entry("Remove one or more networks", async () => (await networks()).networkRemoveCommand),
     },
   },
   volume: {

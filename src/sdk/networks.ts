@@ -1,3 +1,4 @@
+import type { EndpointSettings } from "../spec/mod.ts";
 import type { EngineCaller } from "./engine-caller.ts";
 import { type Filters, filtersQuery } from "./filters.ts";
 
@@ -14,7 +15,7 @@ export interface NetworkResource {
   readonly [field: string]: unknown;
 }
 
-/** `/networks`, read only. */
+/** `/networks`. */
 export class NetworkCalls {
   readonly #client: EngineCaller;
 
@@ -35,6 +36,33 @@ export class NetworkCalls {
         verbose: options.verbose === true ? true : undefined,
         scope: options.scope || undefined,
       },
+    });
+  }
+
+  /** `request` in the shape of the Engine API's NetworkCreateRequest. */
+  create(request: Readonly<Record<string, unknown>>): Promise<{ Id: string; Warning: string }> {
+    return this.#client.json("POST", "/networks/create", { json: request });
+  }
+
+  remove(ref: string): Promise<void> {
+    return this.#client.run("DELETE", `/networks/${encodeURIComponent(ref)}`);
+  }
+
+  connect(ref: string, container: string, settings: Partial<EndpointSettings>): Promise<void> {
+    return this.#client.run("POST", `/networks/${encodeURIComponent(ref)}/connect`, {
+      json: { Container: container, EndpointConfig: settings },
+    });
+  }
+
+  disconnect(ref: string, container: string, options: { force: boolean }): Promise<void> {
+    return this.#client.run("POST", `/networks/${encodeURIComponent(ref)}/disconnect`, {
+      json: { Container: container, Force: options.force },
+    });
+  }
+
+  prune(filters?: Filters): Promise<{ NetworksDeleted: string[] | null }> {
+    return this.#client.json("POST", "/networks/prune", {
+      query: { filters: filtersQuery(filters) },
     });
   }
 }

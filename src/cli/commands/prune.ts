@@ -74,6 +74,16 @@ async function pruneVolumes(
   return SpaceReclaimed;
 }
 
+async function pruneNetworks(
+  context: CliContext,
+  engine: EngineClient,
+  values: FlagValues,
+): Promise<void> {
+  const { NetworksDeleted } = await engine.networks.prune(parseFilters(values.list("filter")));
+  const deleted = NetworksDeleted ?? [];
+  if (deleted.length > 0) context.io.stdout.print(`Deleted Networks:\n${deleted.join("\n")}\n\n`);
+}
+
 function reclaimed(context: CliContext, bytes: number): void {
   context.io.stdout.print(`Total reclaimed space: ${formatSize(bytes)}\n`);
 }
@@ -127,10 +137,25 @@ export const volumePruneCommand: Command = {
   },
 };
 
+export const networkPruneCommand: Command = {
+  path: "network prune",
+  usage: "",
+  summary: "Remove all unused networks",
+  flags: FLAGS,
+  minArgs: 0,
+  maxArgs: 0,
+  async run({ context, values }) {
+    const warning = "This will remove all custom networks not used by at least one container.";
+    await confirm(context, values, warning);
+    await pruneNetworks(context, await context.engine(), values);
+    return 0;
+  },
+};
+
 export const systemPruneCommand: Command = {
   path: "system prune",
   usage: "",
-  summary: "Remove stopped containers and unused images",
+  summary: "Remove stopped containers, unused networks and unused images",
   flags: [
     bool("all", "a", "Remove all unused images, not just dangling ones"),
     bool("volumes", "", "Prune anonymous volumes"),
@@ -147,10 +172,12 @@ export const systemPruneCommand: Command = {
       throw new ExitError(1, 'ERROR: The "until" filter is not supported with "--volumes"');
     }
     const volumes = wanted ? "  - all anonymous volumes not used by at least one container\n" : "";
-    const what = `This will remove:\n  - all stopped containers\n${volumes}  - ${images}\n`;
+    const networks = "  - all networks not used by at least one container\n";
+    const what = `This will remove:\n  - all stopped containers\n${networks}${volumes}  - ${images}\n`;
     await confirm(context, values, what);
     const engine = await context.engine();
     let freed = await pruneContainers(context, engine, values);
+    await pruneNetworks(context, engine, values);
     // `--all` is about images: named volumes stay.
     const filters = parseFilters(values.list("filter"));
     if (wanted) freed += await pruneVolumes(context, engine, { filters, named: false });
