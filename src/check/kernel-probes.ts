@@ -27,13 +27,19 @@ function isActiveBundle(path: string, places: EnginePlaces, records: Records): b
   return records.containers.get(id)?.active === true;
 }
 
-/** Host ends of veth pairs with this engine's mark that no endpoint records. */
+/** Host ends of veth pairs, and bridges, with this engine's mark that no row names. */
 export function probeLinks(records: Records): Leak[] {
   if (records.engineShortName === "") return [];
   const known = new Set(records.endpoints.map(({ hostLink }) => hostLink));
-  return readdirSync("/sys/class/net")
-    .filter((name) => name.startsWith(`nv${records.engineShortName}`) && !known.has(name))
-    .map((name) => ({ kind: "link", subject: name, reason: "link of no endpoint" }));
+  const names = readdirSync("/sys/class/net");
+  const marked = (mark: string): string[] =>
+    names.filter((name) => name.startsWith(`${mark}${records.engineShortName}`));
+  const links = marked("nv").filter((name) => !known.has(name));
+  const bridges = marked("nb").filter((name) => !records.networkLinks.has(name));
+  return [
+    ...links.map((subject): Leak => ({ kind: "link", subject, reason: "link of no endpoint" })),
+    ...bridges.map((subject): Leak => ({ kind: "link", subject, reason: "bridge of no network" })),
+  ];
 }
 
 /** Cgroups below the engine's own parent whose container does not run. */

@@ -13,6 +13,8 @@ export interface Records {
   readonly layerDirs: ReadonlySet<string>;
   readonly endpoints: readonly RecordedEndpoint[];
   /** Kinds of work that is queued. */
+  /** Names of bridges. */
+  readonly networkLinks: ReadonlySet<string>;
   readonly pendingWork: readonly string[];
 }
 
@@ -23,6 +25,8 @@ export interface RecordedEndpoint {
   readonly quarantined: boolean;
   readonly netnsPath: string;
   readonly hostLink: string;
+  readonly ipv4: string;
+  readonly ipv6: string;
 }
 
 /** Throws not_found when no engine has ever used the data root. */
@@ -56,7 +60,10 @@ export function readRecords(reader: MetadataReader): Records {
       quarantined: textAt(row, "state") === "quarantine",
       netnsPath: textAt(at(row, "endpoint"), "netnsPath"),
       hostLink: textAt(at(row, "endpoint"), "hostLink"),
+      ipv4: textAt(at(row, "endpoint"), "ipv4Address"),
+      ipv6: textAt(at(row, "endpoint"), "ipv6Address"),
     })),
+    networkLinks: new Set(reader.rows("networks").map(([, row]) => textAt(row, "link"))),
     pendingWork: reader.rows("work").map(([, row]) => textAt(row, "kind")),
   };
 }

@@ -3,25 +3,35 @@ import { promisify } from "node:util";
 import type { Leak } from "./leak.ts";
 import type { Records } from "./records.ts";
 
-/** The engine's nftables may name its bridge only: a rule for one container is left over. */
+/** Published ports in the engine's sets lead to endpoints of containers that run, and nowhere else. */
 export async function probeRules(records: Records): Promise<Leak[]> {
   const table = `naru_${records.engineShortName}`;
-  const rules = await listTable(table);
-  const known = new Set(records.endpoints.map(({ hostLink }) => hostLink));
-  const named = rules.match(/nv[0-9a-f]{13}/g) ?? [];
-  return [...new Set(named)]
-    .filter((link) => !known.has(link))
-    .map((link) => ({
-      kind: "rule",
-      subject: `table ip ${table}`,
-      reason: `names ${link}, which is no endpoint's`,
-    }));
+  const known = new Set(
+    records.endpoints
+      .filter(({ quarantined }) => !quarantined)
+      .flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]),
+  );
+  const leaks: Leak[] = [];
+  for (const family of ["ip", "ip6"] as const) {
+    const stale = (await publishedTo(family, table)).filter((address) => !known.has(address));
+    for (const address of new Set(stale)) {
+      const subject = `table ${family} ${table}`;
+      leaks.push({ kind: "rule", subject, reason: `leads to ${address}, which is no endpoint's` });
+    }
+  }
+  return leaks;
 }
 
-async function listTable(table: string): Promise<string> {
+/** Addresses in the set `published`; none without a table: the engine has no bridge. */
+async function publishedTo(family: "ip" | "ip6", table: string): Promise<string[]> {
   try {
-    return (await promisify(execFile)("nft", ["list", "table", "ip", table])).stdout;
+    const list = ["-j", "list", "set", family, table, "published"];
+    const { stdout } = await promisify(execFile)("nft", list);
+    const { nftables } = JSON.parse(stdout) as {
+      nftables: { set?: { elem?: { concat: [string, string, number] }[] } }[];
+    };
+    return nftables.flatMap(({ set }) => (set?.elem ?? []).map(({ concat: [address] }) => address));
   } catch {
-    return ""; // no table: the engine has no bridge
+    return [];
   }
 }

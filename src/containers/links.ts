@@ -42,6 +42,10 @@ export interface LinkParts {
 
 /** Throws not_found, and conflict when a linked container does not run. */
 export function planLinks(room: Room, record: ContainerRecord): LinkParts {
+  // On a user's network the name service answers for them.
+  if (room.options.network.parseMode(record.hostConfig.NetworkMode).kind === "named") {
+    return { hosts: [], env: [] };
+  }
   const hosts: string[] = [];
   const env: string[] = [];
   for (const { ref, alias } of (record.hostConfig.Links ?? []).map(parseLink)) {

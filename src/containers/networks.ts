@@ -5,6 +5,7 @@ import type { Endpoint, EndpointRequest, NetworkMode, NetworkSummary } from "../
 import type { EndpointSettings } from "../spec/mod.ts";
 import { crashPoint } from "./crash-point.ts";
 import { emptyEndpoint } from "./inspect-view.ts";
+import { parseLink } from "./links.ts";
 import { publishPorts } from "./port-publishing.ts";
 import type { ContainerRecord } from "./record.ts";
 import { bundleDir, type Room } from "./room.ts";
@@ -44,14 +45,14 @@ export function endpointRequests(
     asked.set(idOf(ref), [ref, settings ?? asked.get(idOf(ref))?.[1] ?? null]);
   }
   return [...asked.values()].map(([ref, settings], index) =>
-    endpointRequest(record, ref, settings, index === 0),
+    endpointRequest(room, record, [ref, settings], index === 0),
   );
 }
 
-export function endpointRequest(
+function endpointRequest(
+  room: Room,
   record: ContainerRecord,
-  ref: string,
-  settings: Asked,
+  [ref, settings]: readonly [ref: string, settings: Asked],
   isFirst: boolean,
 ): EndpointRequest {
   const ownMac = isFirst ? (record.config.MacAddress ?? "") : "";
@@ -65,7 +66,22 @@ export function endpointRequest(
     gwPriority: settings?.GwPriority ?? 0,
     driverOptions: settings?.DriverOpts ?? {},
     dnsNames: [...new Set(names)].filter((name) => name !== ""),
+    links: linksOf(room, [
+      ...(settings?.Links ?? []),
+      ...(isFirst ? (record.hostConfig.Links ?? []) : []),
+    ]),
+    upstreams: record.hostConfig.Dns ?? [],
   };
+}
+
+/** Of a user's network: names that only this container has for others. */
+function linksOf(room: Room, links: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    links.map((text) => {
+      const { ref, alias } = parseLink(text);
+      return [alias, room.table.find(ref).id];
+    }),
+  );
 }
 
 /** The networks that a container is on, or will be on once it runs: by name, as inspect shows them. */
@@ -128,7 +144,7 @@ export async function connectNetwork(
     );
   }
   checkEndpointSettings(found.name, settings);
-  const request = endpointRequest(record, found.id, settings, false);
+  const request = endpointRequest(room, record, [found.id, settings], false);
   network.checkEndpoint(request);
   const networks = { ...Object.fromEntries(asked), [found.name]: settings };
   if (record.state.kind !== "running") {

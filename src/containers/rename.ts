@@ -20,6 +20,10 @@ export async function renameContainer(room: Room, id: string, newName: string): 
     throw error;
   }
   table.releaseName(before.name, id);
+  if (before.state.kind === "running") {
+    const endpoints = await room.options.network.rename(id, before.name, name);
+    await table.update(id, (now) => ({ ...now, endpoints }));
+  }
   publish(room, table.must(id), "rename", { oldName: `/${before.name}` });
 }
 

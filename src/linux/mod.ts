@@ -40,4 +40,5 @@ export * from "./statfs.ts";
 export * from "./syscall-error.ts";
 export * from "./sysctl.ts";
 export * from "./systemd.ts";
+export * from "./visit-network.ts";
 export * from "./xattr.ts";

@@ -33,6 +33,10 @@ export interface Endpoint {
   readonly gwPriority?: number;
   /** What other containers of the network find it by. Empty on the default bridge. */
   readonly dnsNames?: readonly string[];
+  /** Names that only this container has for others: alias to container id. */
+  readonly links?: Readonly<Record<string, string>>;
+  /** Servers asked for what no container is called; none: those of the engine, or of the host. */
+  readonly upstreams?: readonly string[];
 }
 
 /** What inspect and lists show of a network. */
@@ -77,6 +81,10 @@ export interface EndpointRequest {
   readonly driverOptions: Readonly<Record<string, string>>;
   /** The container's name first, then aliases and short id. */
   readonly dnsNames: readonly string[];
+  /** Alias to container id. */
+  readonly links: Readonly<Record<string, string>>;
+  /** `--dns` */
+  readonly upstreams: readonly string[];
 }
 
 export interface AttachRequest {
@@ -134,6 +142,8 @@ export interface NetworkService {
   connect(containerId: string, request: EndpointRequest): Promise<Endpoint>;
   /** Link and address of one network go at once. Idempotent. */
   disconnect(containerId: string, networkId: string): Promise<void>;
+  /** Others find a running container by another name; gives its endpoints as they are now. Durable. */
+  rename(containerId: string, from: string, to: string): Promise<readonly Endpoint[]>;
   /** First half: rules gone, addresses into quarantine, deletion of links and namespace queued durably. Idempotent. */
   detach(containerId: string): Promise<void>;
   /** Is the endpoint still whole in the kernel? (recovery) */

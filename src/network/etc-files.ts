@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { NaruError } from "../base/mod.ts";
 import type { EtcFiles, EtcFilesRequest } from "./contract.ts";
+import { parseResolvConf } from "./resolv-conf.ts";
 
 /** What of the host and the engine goes into the files. */
 export interface EtcSources {
@@ -129,29 +130,6 @@ function firstGiven(...lists: readonly (readonly string[])[]): readonly string[]
 /** A server on the host's loopback is another loopback inside; and containers have no IPv6 here. */
 function reachableFromContainer(server: string): boolean {
   return isIP(server) === 4 && !server.startsWith("127.");
-}
-
-interface ResolvConf {
-  readonly servers: readonly string[];
-  readonly search: readonly string[];
-  readonly options: readonly string[];
-}
-
-/** @see resolv.conf(5): the last `search` or `domain` counts, options add up. */
-export function parseResolvConf(text: string): ResolvConf {
-  const servers: string[] = [];
-  const options: string[] = [];
-  let search: string[] = [];
-  for (const line of text.split("\n")) {
-    const [keyword, ...values] = line
-      .replace(/[#;].*$/, "")
-      .trim()
-      .split(/\s+/);
-    if (keyword === "nameserver" && values[0] !== undefined) servers.push(values[0]);
-    else if (keyword === "search" || keyword === "domain") search = values;
-    else if (keyword === "options") options.push(...values);
-  }
-  return { servers, search, options };
 }
 
 function withNewline(text: string): string {

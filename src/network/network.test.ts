@@ -5,7 +5,7 @@ import type { Metadata } from "../storage/mod.ts";
 import type { AddressRange } from "./active-network.ts";
 import type { Endpoint, EtcFilesRequest } from "./contract.ts";
 import { EndpointBook, type EndpointRow } from "./endpoint-book.ts";
-import { type EtcSources, parseResolvConf, renderEtcFiles } from "./etc-files.ts";
+import { type EtcSources, renderEtcFiles } from "./etc-files.ts";
 import { needNetwork } from "./ip-network.ts";
 import {
   ipv4Number,
@@ -18,6 +18,7 @@ import {
 } from "./ipv4.ts";
 import { parseNetworkMode } from "./mode.ts";
 import { chooseNetwork } from "./pool.ts";
+import { parseResolvConf } from "./resolv-conf.ts";
 
 describe("IPv4", () => {
   test("numbers and texts agree, and near misses are refused", () => {

@@ -14,6 +14,7 @@ import type { AttachRequest, Endpoint, EndpointRequest } from "./contract.ts";
 import { EndpointBook, type EndpointRow } from "./endpoint-book.ts";
 import { ipv4Number, macForAddress } from "./ipv4.ts";
 import { LinkWatch } from "./link-watch.ts";
+import type { NameRecords } from "./netd/contract.ts";
 
 export interface SandboxOptions {
   readonly kernel: NetworkKernel;
@@ -142,7 +143,9 @@ export class Sandboxes {
       ipv6PrefixLength: range6?.network.prefixLength ?? 0,
       ipv6Gateway: range6?.gateway ?? "",
       gwPriority: request.gwPriority,
-      dnsNames: network.named ? request.dnsNames : [],
+      ...(network.named
+        ? { dnsNames: request.dnsNames, links: request.links, upstreams: request.upstreams }
+        : {}),
     };
   }
 
@@ -281,6 +284,47 @@ export class Sandboxes {
       await kernel.setRoutes(netnsPath, this.#routesOf(rest));
       queue.submit(item);
     });
+  }
+
+  rename(containerId: string, from: string, to: string): Promise<readonly Endpoint[]> {
+    return this.#perContainer.run(containerId, async () => {
+      const renamed = this.endpointsOf(containerId).map((endpoint) => {
+        const { dnsNames } = endpoint;
+        if (dnsNames === undefined) return endpoint;
+        return { ...endpoint, dnsNames: dnsNames.map((name) => (name === from ? to : name)) };
+      });
+      if (renamed.length > 0) await this.#record(containerId, renamed);
+      return renamed;
+    });
+  }
+
+  /** What the name service must know of a container; undefined when it is on no network with names. */
+  namesOf(containerId: string): NameRecords | undefined {
+    const named = this.endpointsOf(containerId).filter(({ dnsNames = [] }) => dnsNames.length > 0);
+    const [first] = named;
+    if (first === undefined) return undefined;
+    return {
+      containerId,
+      netnsPath: first.netnsPath,
+      networks: named.map((endpoint) => ({
+        networkId: endpoint.networkId,
+        networkName: endpoint.networkName,
+        ipv4: endpoint.ipv4Address,
+        ipv6: endpoint.ipv6Address ?? "",
+        names: endpoint.dnsNames ?? [],
+        links: endpoint.links ?? {},
+      })),
+      upstreams: first.upstreams ?? [],
+      external: this.#outward(this.endpointsOf(containerId)).length > 0,
+    };
+  }
+
+  /** Of all containers. */
+  names(): NameRecords[] {
+    const ids = new Set(
+      this.#book.rows().flatMap((row) => (row.state === "used" ? [row.containerId] : [])),
+    );
+    return [...ids].flatMap((id) => this.namesOf(id) ?? []);
   }
 
   detach(containerId: string): Promise<void> {

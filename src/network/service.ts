@@ -76,6 +76,8 @@ class LocalNetworkService implements NetworkServiceControl {
   readonly #tracking: ConnectionTracking = new ConnectionTracking();
   readonly #ports: PortPublisher;
   readonly #netd: NetdClient;
+  /** Containers that netd answers. */
+  readonly #named: Set<string> = new Set();
 
   constructor(options: NetworkServiceOptions) {
     this.#options = options;
@@ -98,7 +100,7 @@ class LocalNetworkService implements NetworkServiceControl {
     });
     this.#netd = new NetdClient({
       ...options.netd,
-      state: () => ({ ports: this.#ports.held(), names: [] }),
+      state: () => ({ ports: this.#ports.held(), names: this.#sandboxes.names() }),
       clock: options.clock ?? systemClock,
       logger,
     });
@@ -122,6 +124,7 @@ class LocalNetworkService implements NetworkServiceControl {
     const networks = await this.#directory.start();
     const published = this.#ports.endpoints();
     if (networks.length > 0) await this.#firewall.start({ networks, published });
+    for (const { containerId } of this.#sandboxes.names()) this.#named.add(containerId);
     await this.#netd.resume();
   }
 
@@ -170,21 +173,61 @@ class LocalNetworkService implements NetworkServiceControl {
     this.#sandboxes.check(request);
   }
 
-  attach(request: AttachRequest): Promise<readonly Endpoint[]> {
-    return this.#sandboxes.attach(request);
+  async attach(request: AttachRequest): Promise<readonly Endpoint[]> {
+    const endpoints = await this.#sandboxes.attach(request);
+    await this.#tellNames(request.containerId);
+    return endpoints;
   }
 
-  connect(containerId: string, request: EndpointRequest): Promise<Endpoint> {
-    return this.#sandboxes.connect(containerId, request);
+  async connect(containerId: string, request: EndpointRequest): Promise<Endpoint> {
+    const endpoint = await this.#sandboxes.connect(containerId, request);
+    await this.#tellNames(containerId);
+    return endpoint;
   }
 
-  disconnect(containerId: string, networkId: string): Promise<void> {
-    return this.#sandboxes.disconnect(containerId, networkId);
+  async disconnect(containerId: string, networkId: string): Promise<void> {
+    const before = this.#sandboxes.namesOf(containerId);
+    await this.#sandboxes.disconnect(containerId, networkId);
+    if (before !== undefined) await this.#tellNames(containerId);
+  }
+
+  async rename(containerId: string, from: string, to: string): Promise<readonly Endpoint[]> {
+    const endpoints = await this.#sandboxes.rename(containerId, from, to);
+    await this.#tellNames(containerId);
+    return endpoints;
+  }
+
+  /** Names that are not answered are no reason for a container not to run: the log says why. */
+  async #tellNames(containerId: string): Promise<void> {
+    const records = this.#sandboxes.namesOf(containerId);
+    const known = this.#named.has(containerId);
+    if (records === undefined && !known) return;
+    try {
+      if (records === undefined) await this.#forgetNames(containerId);
+      else {
+        this.#named.add(containerId);
+        await this.#netd.ask({ op: "names", records });
+      }
+    } catch (error) {
+      this.#options.logger.error("the names of a container are not answered", {
+        containerId,
+        error,
+      });
+    }
+  }
+
+  /** Its sockets would keep the namespace, and with it the address. */
+  async #forgetNames(containerId: string): Promise<void> {
+    if (!this.#named.delete(containerId)) return;
+    await this.#netd.ask({ op: "forget", what: "names", containerId });
   }
 
   async detach(containerId: string): Promise<void> {
     await this.#ports.unpublish(containerId);
     await this.#sandboxes.detach(containerId);
+    await this.#forgetNames(containerId).catch((error: unknown) => {
+      this.#options.logger.warn("netd does not forget a container's names", { containerId, error });
+    });
   }
 
   isIntact(endpoint: Endpoint): Promise<boolean> {
@@ -193,6 +236,8 @@ class LocalNetworkService implements NetworkServiceControl {
 
   async sweep(owners: ReadonlySet<string>): Promise<void> {
     await this.#ports.sweep(owners);
+    const gone = this.#sandboxes.names().filter(({ containerId }) => !owners.has(containerId));
+    for (const { containerId } of gone) await this.detach(containerId);
     await this.#sandboxes.sweep(owners);
   }
 

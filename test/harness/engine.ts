@@ -177,6 +177,7 @@ export class TestEngine {
         await this.start();
       }
       await this.removeContainers();
+      await this.fetch("/networks/prune", { method: "POST" });
       problems.push(...(await systemCheck(this)));
       await this.stop();
     } catch (error) {

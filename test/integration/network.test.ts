@@ -100,7 +100,7 @@ function run(...argv: string[]): string {
 
 const placeOn = (network: string): EndpointRequest => ({
   ...{ network, macAddress: "", ipv4Address: "", ipv6Address: "", gwPriority: 0 },
-  ...{ driverOptions: {}, dnsNames: [] },
+  ...{ driverOptions: {}, dnsNames: [], links: {}, upstreams: [] },
 });
 
 /** The container's one endpoint. */

@@ -3,8 +3,6 @@ export interface NamedPlace {
   readonly networkId: string;
   /** In reverse look-ups, and as `NAME.NETWORK`. */
   readonly networkName: string;
-  readonly gateway4: string;
-  readonly gateway6: string;
   /** "" where the container has none. */
   readonly ipv4: string;
   readonly ipv6: string;

@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { parseArgs } from "node:util";
 import { type Clock, errorMessage, systemClock } from "../../base/mod.ts";
 import { HeldPorts } from "./held-ports.ts";
+import { HeldNames } from "./names/held-names.ts";
 import {
   LineReader,
   NETD_PROTOCOL,
@@ -56,6 +57,7 @@ interface NetdOptions {
 class Netd {
   readonly #options: NetdOptions;
   readonly #ports: HeldPorts;
+  readonly #names: HeldNames;
   readonly #ended: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #controllers: Set<Socket> = new Set();
   #server: Server | undefined;
@@ -66,6 +68,7 @@ class Netd {
   constructor(options: NetdOptions) {
     this.#options = options;
     this.#ports = new HeldPorts(options.clock);
+    this.#names = new HeldNames(options.clock);
   }
 
   get ended(): Promise<void> {
@@ -74,7 +77,7 @@ class Netd {
 
   async restore(): Promise<void> {
     const state = this.#options.file.read();
-    await this.#ports.sync(state.ports);
+    await Promise.all([this.#ports.sync(state.ports), this.#names.sync(state.names)]);
   }
 
   listen(path: string): Promise<void> {
@@ -99,6 +102,7 @@ class Netd {
     this.#cancelIdle();
     for (const socket of this.#controllers) socket.destroy();
     void this.#ports.sync([]);
+    void this.#names.sync([]);
     this.#ended.resolve();
   }
 
@@ -119,17 +123,25 @@ class Netd {
     });
   }
 
-  /** One after the other, whoever asks. */
+  /** One after the other, whoever asks; names aside, each of which waits for a program of its own. */
   #queue(socket: Socket, line: string): void {
-    this.#last = this.#last.then(async () => {
-      const question = JSON.parse(line) as NetdQuestion;
+    let question: NetdQuestion;
+    try {
+      question = JSON.parse(line) as NetdQuestion;
+    } catch {
+      socket.destroy(); // no JSON: not an engine of ours
+      return;
+    }
+    const before = this.#last;
+    const answered = before.then(async () => {
       const result = await this.#answer(question).catch(
         (error: unknown): NetdResult => ({ kind: "failed", message: errorMessage(error) }),
       );
       socket.write(`${JSON.stringify({ id: question.id, ...result })}\n`);
       if (question.op === "stop") socket.end(() => this.stop());
     });
-    this.#last = this.#last.catch(() => socket.destroy()); // no JSON: not an engine of ours
+    const settled = answered.catch(() => socket.destroy());
+    if (question.op !== "names") this.#last = settled;
   }
 
   async #answer(request: NetdRequest): Promise<NetdResult> {
@@ -146,26 +158,30 @@ class Netd {
   async #change(request: Exclude<NetdRequest, { op: "hello" }>): ReturnType<HeldPorts["set"]> {
     switch (request.op) {
       case "sync":
+        await this.#names.sync(request.state.names);
         return this.#ports.sync(request.state.ports);
       case "ports":
         return this.#ports.set(request);
       case "forget":
         if (request.what === "ports") this.#ports.drop(request.containerId);
+        else await this.#names.drop(request.containerId);
         return [];
       case "names":
+        await this.#names.set(request.records);
+        return [];
       case "stop":
         return [];
     }
   }
 
   #state(): NetdState {
-    return { ports: this.#ports.state(), names: [] };
+    return { ports: this.#ports.state(), names: this.#names.state() };
   }
 
   /** With nothing to do it ends: at once without an engine, after a while beside one. */
   #watchIdle(): void {
     this.#cancelIdle();
-    if (this.#ports.size > 0) return;
+    if (!this.#isIdle) return;
     if (this.#controllers.size === 0 && this.#path !== "") {
       // The engine that started it is about to connect.
       this.#cancelIdle = this.#options.clock.after(CONNECT_LIMIT_MS, () => this.#stopIfIdle());
@@ -175,7 +191,11 @@ class Netd {
   }
 
   #stopIfIdle(): void {
-    if (this.#ports.size === 0) this.stop();
+    if (this.#isIdle) this.stop();
+  }
+
+  get #isIdle(): boolean {
+    return this.#ports.size + this.#names.size === 0;
   }
 }
 
