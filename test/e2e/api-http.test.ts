@@ -282,6 +282,14 @@ describe("bodies", () => {
     expect([same.status, same.body]).toEqual([304, ""]);
   });
 
+  test("a start from a checkpoint is refused, and never is a start afresh", async () => {
+    for (const query of ["checkpoint=one", "checkpoint-dir=/x"]) {
+      const path = `/containers/c/start?${query}`;
+      const answer = await exchange(engine.socketPath, post(path, ""));
+      expect([answer.status, answer.body]).toEqual([501, expect.stringContaining("CRIU")]);
+    }
+  });
+
   test("an upload streams; one that stalls is dropped; one that is cut off is no fault", async () => {
     const whole = await exchange(
       engine.socketPath,

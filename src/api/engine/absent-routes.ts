@@ -3,8 +3,6 @@ import { type EngineRoute, plain } from "./handler.ts";
 
 /** Operations of the contract that naru does not have yet: what a person would call them. */
 const ABSENT: Readonly<Record<string, string>> = {
-  "GET /containers/{id}/checkpoints": "checkpoints",
-  "POST /containers/{id}/checkpoints": "checkpoints",
   "POST /build": "building images",
   "POST /build/prune": "pruning the build cache",
   "POST /build/cancel": "building images",

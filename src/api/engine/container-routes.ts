@@ -3,6 +3,7 @@ import type { WaitCondition } from "../../containers/mod.ts";
 import { decodeContainerCreate, decodeExecCreate, decodeFilters } from "../../spec/mod.ts";
 import { parseDetachKeys } from "../../transport/mod.ts";
 import { type Call, readText } from "./call.ts";
+import { refuseCheckpoint } from "./checkpoint-routes.ts";
 import { type EngineRoute, type PlainHandler, plain } from "./handler.ts";
 import { shapeFor } from "./shape.ts";
 
@@ -46,6 +47,7 @@ const start: PlainHandler = async (call, { containers }) => {
       "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
     );
   }
+  refuseCheckpoint(call);
   const keys = call.query.text("detachKeys");
   if (keys !== "") parseDetachKeys(keys);
   await containers.start(call.param, keys === "" ? {} : { detachKeys: keys });

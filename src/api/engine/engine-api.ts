@@ -13,6 +13,7 @@ import {
 import { ARCHIVE_ROUTES } from "./archive-routes.ts";
 import { ATTACH_ROUTES } from "./attach-routes.ts";
 import { Call } from "./call.ts";
+import { CHECKPOINT_ROUTES } from "./checkpoint-routes.ts";
 import { CONTAINER_ROUTES } from "./container-routes.ts";
 import { DISK_USAGE_ROUTES } from "./disk-usage-routes.ts";
 import { engineError } from "./errors.ts";
@@ -44,6 +45,7 @@ const ROUTES = [
   ...SYSTEM_ROUTES,
   ...REGISTRY_ROUTES,
   ...CONTAINER_ROUTES,
+  ...CHECKPOINT_ROUTES,
   ...LOG_ROUTES,
   ...STATS_ROUTES,
   ...DISK_USAGE_ROUTES,
