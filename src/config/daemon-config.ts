@@ -62,6 +62,8 @@ export interface DaemonConfig {
   readonly dns: readonly string[];
   readonly dnsOptions: readonly string[];
   readonly dnsSearch: readonly string[];
+  /** Where CDI specifications are; none: the places of the CDI specification. */
+  readonly cdiSpecDirs: readonly string[];
   readonly defaultRuntime: string;
   readonly runtimes: ReadonlyMap<string, RuntimeEntry>;
   readonly cgroupParent: string;

@@ -99,6 +99,7 @@ function buildConfig(values: Values, configFile: string, defaults: DaemonDefault
     dns: values.list("dns"),
     dnsOptions: values.list("dns-opts"),
     dnsSearch: values.list("dns-search"),
+    cdiSpecDirs: cdiSpecDirs(values),
     ...buildRuntimes(values),
     ...cgroupsOf(values),
     cgroupnsMode: values.oneOf("default-cgroupns-mode", ["", "host", "private"], ""),
@@ -132,6 +133,14 @@ function absolute(key: string, path: string): string {
   if (!isAbsolute(path))
     throw new NaruError("invalid_argument", `${key}: want an absolute path, got "${path}"`);
   return path.length > 1 ? path.replace(/\/+$/, "") : path;
+}
+
+/** Where vendors put their specifications, unless told otherwise. @see CDI SPEC.md */
+const CDI_DIRS: readonly string[] = ["/etc/cdi", "/var/run/cdi"];
+
+function cdiSpecDirs(values: Values): readonly string[] {
+  const dirs = values.list("cdi-spec-dirs").map((dir) => absolute("cdi-spec-dirs", dir));
+  return dirs.length === 0 ? CDI_DIRS : dirs;
 }
 
 function checkHost(host: string): string {

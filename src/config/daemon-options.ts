@@ -140,6 +140,12 @@ const HONOURED: readonly DaemonOption[] = [
     help: "Search domain for containers (repeatable)",
   },
   {
+    key: "cdi-spec-dirs",
+    flag: "cdi-spec-dir",
+    type: "list",
+    help: "Folder with CDI specifications (repeatable; /etc/cdi and /var/run/cdi)",
+  },
+  {
     key: "default-runtime",
     flag: "default-runtime",
     type: "string",

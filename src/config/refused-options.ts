@@ -137,13 +137,6 @@ export const REFUSED_OPTIONS: readonly DaemonOption[] = [
     help: "",
   },
   {
-    key: "cdi-spec-dirs",
-    flag: "cdi-spec-dir",
-    type: "list",
-    refuse: "this version of naru knows no CDI devices",
-    help: "",
-  },
-  {
     key: "node-generic-resources",
     flag: "node-generic-resource",
     type: "list",

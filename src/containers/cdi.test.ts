@@ -61,8 +61,10 @@ test("unknown devices, edits, drivers and names are refused by name", () => {
   const name = "example.com/thing=none";
   expect(() => planCdi(asking([name]), dirs)).toThrow(`unresolvable CDI devices ${name}`);
   expect(() => planCdi(asking(["example.com/thing=odd"]), dirs)).toThrow("intelRdt");
-  expect(() => checkDeviceRequests(asking(["nonsense"]))).toThrow('"nonsense"');
-  expect(() => checkDeviceRequests(asking([], "nvidia"))).toThrow("HostConfig.DeviceRequests");
+  expect(() => checkDeviceRequests(asking(["nonsense"]), dirs)).toThrow('"nonsense"');
+  expect(() => checkDeviceRequests(asking([], "nvidia"), dirs)).toThrow(
+    "HostConfig.DeviceRequests",
+  );
   writeFileSync(join(root, "run/c.json"), "{");
   expect(() => planCdi(asking(["example.com/thing=one"]), dirs)).toThrow("c.json");
   rmSync(join(root, "run/c.json"));

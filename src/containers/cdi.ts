@@ -4,9 +4,6 @@ import { errorCode, errorMessage, MiB, NaruError } from "../base/mod.ts";
 import { hostDevices, type SpecDevice, type SpecMount } from "../runtime/mod.ts";
 import type { DeviceRequest, HostConfig, RuntimeHook } from "../spec/mod.ts";
 
-/** Where vendors put their specifications; the later folder wins. @see CDI SPEC.md */
-export const CDI_DIRS: readonly string[] = ["/etc/cdi", "/var/run/cdi"];
-
 const SPEC_BYTES_MAX = MiB; // the largest known, of a host with sixteen GPUs, are below 200 KB
 const QUALIFIED_NAME = /^([a-zA-Z0-9][\w.-]*\/[a-zA-Z0-9][\w.-]*)=([a-zA-Z0-9][\w.:-]*)$/;
 const HOOKS: ReadonlySet<string> = new Set(
@@ -35,7 +32,7 @@ const GPU_KINDS: readonly string[] = ["nvidia.com/gpu", "amd.com/gpu"];
  * Throws unsupported for a driver that is neither CDI nor one of GPUs which a CDI specification of
  * this host describes, invalid_argument for names that are none.
  */
-export function checkDeviceRequests(host: HostConfig, dirs: readonly string[] = CDI_DIRS): void {
+export function checkDeviceRequests(host: HostConfig, dirs: readonly string[]): void {
   for (const request of host.DeviceRequests ?? []) {
     if (request.Driver !== "cdi") gpuKind(request, dirs);
     if (Object.keys(request.Options ?? {}).length > 0) {
@@ -82,7 +79,7 @@ function namesOf(request: DeviceRequest, dirs: readonly string[]): string[] {
 }
 
 /** Reads the specifications and looks up what is asked for. Throws invalid_argument by name. */
-export function planCdi(host: HostConfig, dirs: readonly string[] = CDI_DIRS): CdiEdits {
+export function planCdi(host: HostConfig, dirs: readonly string[]): CdiEdits {
   const ids = (host.DeviceRequests ?? []).flatMap((request) => namesOf(request, dirs));
   const edits: Edits = { env: [], devices: [], mounts: [], hooks: {}, additionalGids: [] };
   if (ids.length === 0) return edits;

@@ -35,6 +35,8 @@ export interface ContainerDefaults {
   readonly logOptions: Readonly<Record<string, string>>;
   readonly dns: readonly string[];
   readonly dnsSearch: readonly string[];
+  /** Where CDI specifications are looked for; the later folder wins. */
+  readonly cdiSpecDirs: readonly string[];
   readonly dnsOptions: readonly string[];
 }
 

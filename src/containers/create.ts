@@ -16,6 +16,7 @@ import type {
   NetworkingConfig,
 } from "../spec/mod.ts";
 import type { PreparedVolume } from "../volumes/mod.ts";
+import { checkDeviceRequests } from "./cdi.ts";
 import { checkConfig } from "./config-check.ts";
 import { mergeConfig } from "./config-merge.ts";
 import { crashPoint } from "./crash-point.ts";
@@ -178,6 +179,7 @@ function checkAll(
 ): void {
   checkConfig(config);
   checkHostConfig(host);
+  checkDeviceRequests(host, room.options.defaults.cdiSpecDirs);
   checkStorageOptions(host, () => room.options.layers.canLimitWritables());
   checkRestartPolicy(host.RestartPolicy, host.AutoRemove);
   checkOnUnhealthy(host);

@@ -3,7 +3,6 @@ import { cpus } from "node:os";
 import { MiB, NaruError, parseSizeBytes } from "../base/mod.ts";
 import { checkDnsSettings, parseExtraHost } from "../network/mod.ts";
 import type { HostConfig } from "../spec/mod.ts";
-import { checkDeviceRequests } from "./cdi.ts";
 import { checkLinks } from "./links.ts";
 
 /** Below this the runtime itself does not fit. Docker's limit and words. */
@@ -17,7 +16,6 @@ function invalid(message: string, field: string): NaruError {
 /** Throws invalid_argument or unsupported, naming the field, before anything is written. */
 export function checkHostConfig(host: HostConfig): void {
   refuseWhatIsNotDone(host);
-  checkDeviceRequests(host);
   checkLinks(host);
   checkMemory(host);
   checkCpu(host);

@@ -45,6 +45,7 @@ const defaults: ContainerDefaults = {
   logOptions: {},
   dns: [],
   dnsSearch: [],
+  cdiSpecDirs: [],
   dnsOptions: [],
 };
 const host: HostFacts = readHostFacts();

@@ -42,7 +42,7 @@ export function planSpecInput(
 ): ContainerSpecInput {
   const { config, hostConfig: host } = record;
   const security = parseSecurityOptions(host.SecurityOpt ?? []);
-  const vendor = planCdi(host);
+  const vendor = planCdi(host, defaults.cdiSpecDirs);
   const [rows, columns] = host.ConsoleSize;
   return {
     id: record.id,

@@ -68,6 +68,9 @@ export function containerDefaults(
     get dns() {
       return current().dns;
     },
+    get cdiSpecDirs() {
+      return current().cdiSpecDirs;
+    },
     get dnsSearch() {
       return current().dnsSearch;
     },

@@ -118,7 +118,7 @@ function engineFacts(
     initBinary: request.initPath,
     addressPools: [],
     firewallDriver: "nftables",
-    cdiSpecDirs: [],
+    cdiSpecDirs: config.cdiSpecDirs,
     gitCommit: request.gitCommit,
     buildTime: request.buildTime,
     languageRuntime: `bun${Bun.version}`,

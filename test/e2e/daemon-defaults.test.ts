@@ -97,6 +97,33 @@ describe.skipIf(!privileged())("runtimes", () => {
   });
 });
 
+describe.skipIf(!privileged())("devices of vendors", () => {
+  its("--cdi-spec-dir: --gpus is met by the specification there", async () => {
+    const folder = await ownFolder();
+    const containerEdits = {
+      env: ["GPU=there"],
+      deviceNodes: [{ path: "/dev/gpu0", hostPath: "/dev/zero" }],
+    };
+    const spec = { cdiVersion: "0.6.0", kind: "nvidia.com/gpu", devices: [] as object[] };
+    const path = join(folder, "nvidia.json");
+    await writeFile(path, JSON.stringify(spec));
+    await withEngine(["--cdi-spec-dir", folder], async (engine) => {
+      expect((await infoOf(engine))["CDISpecDirs"]).toEqual([folder]);
+      const none = await cli(engine, ["run", "--rm", "--gpus", "all", "busybox", "true"]);
+      expect([none.exitCode, none.stderr]).toEqual([
+        ...[125, expect.stringContaining("unresolvable CDI devices nvidia.com/gpu=all")],
+      ]);
+      spec.devices.push({ name: "all", containerEdits });
+      await writeFile(path, JSON.stringify(spec));
+      const script = "echo $GPU; head -c 1 /dev/gpu0 | wc -c";
+      expect(await run(engine, "--gpus", "all", "busybox", "sh", "-c", script)).toBe("there\n1");
+      await rm(path);
+      const gone = await cli(engine, ["run", "--rm", "--gpus", "all", "busybox", "true"]);
+      expect(gone.stderr).toContain('could not select device driver "" with capabilities: [[gpu]]');
+    });
+  });
+});
+
 describe.skipIf(!privileged())("limits and cgroups", () => {
   its("--default-ulimit holds, and a container's own goes before it", async () => {
     const flags = ["--default-ulimit", "nofile=200:300", "--default-ulimit", "core=0"];

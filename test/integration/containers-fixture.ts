@@ -221,6 +221,7 @@ export function testDefaults(roots: EngineRoots, runtime: "crun" | "runc"): Cont
     logOptions: {},
     dns: [],
     dnsSearch: [],
+    cdiSpecDirs: [],
     dnsOptions: [],
   };
 }
