@@ -15,7 +15,10 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   oci: ["base", "spec"],
   storage: ["base", "observe", "spec", "linux", "oci"],
   "registry-client": ["base", "observe", "spec", "transport", "oci"],
-  "registry-server": ["base", "observe", "config", "spec", "transport", "oci", "storage"],
+  "registry-server": [
+    ...["base", "observe", "config", "spec", "transport", "oci", "storage"],
+    "registry-client", // decision 0092
+  ],
   runtime: ["base", "observe", "spec", "linux"],
   network: ["base", "observe", "events", "spec", "linux", "transport", "storage", "plugins"],
   volumes: ["base", "observe", "events", "spec", "linux", "transport", "storage", "plugins"],

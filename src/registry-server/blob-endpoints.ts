@@ -1,7 +1,8 @@
 import { writeDrained } from "../transport/mod.ts";
 import { answerEmpty, type Exchange, type RegistryParts } from "./exchange.ts";
-import { parseContentDigest } from "./names.ts";
+import { type ContentDigest, parseContentDigest } from "./names.ts";
 import { refusal } from "./refusal.ts";
+import type { OpenedBlob } from "./upstream.ts";
 
 /** GET and HEAD of a blob, whole or one range. @see distribution-spec end-2 */
 export async function getBlob(
@@ -11,8 +12,8 @@ export async function getBlob(
 ): Promise<void> {
   const { request, response } = exchange;
   const digest = parseContentDigest(target.digest);
-  const link = parts.catalog.seeBlob(target.repository, digest);
-  if (link === undefined) throw refusal("BLOB_UNKNOWN", `there is no blob ${digest} here`);
+  const blob = await openBlob(parts, target.repository, digest);
+  if (blob === undefined) throw refusal("BLOB_UNKNOWN", `there is no blob ${digest} here`);
   const headers = {
     "Content-Type": "application/octet-stream",
     "Docker-Content-Digest": digest,
@@ -25,24 +26,24 @@ export async function getBlob(
     response.end();
     return;
   }
-  const range = rangeOf(exchange, link.sizeBytes, digest);
+  const range = rangeOf(exchange, blob.sizeBytes, digest);
   if (range === "unsatisfiable") {
-    const message = `the blob has ${link.sizeBytes} bytes`;
-    response.setHeader("Content-Range", `bytes */${link.sizeBytes}`);
+    const message = `the blob has ${blob.sizeBytes} bytes`;
+    response.setHeader("Content-Range", `bytes */${blob.sizeBytes}`);
     throw refusal("SIZE_INVALID", message, 416);
   }
-  const { start, end } = range ?? { start: 0, end: link.sizeBytes };
+  const { start, end } = range ?? { start: 0, end: blob.sizeBytes };
   const isPart = range !== undefined;
   response.writeHead(isPart ? 206 : 200, {
     ...headers,
     "Content-Length": end - start,
-    ...(isPart && { "Content-Range": `bytes ${start}-${end - 1}/${link.sizeBytes}` }),
+    ...(isPart && { "Content-Range": `bytes ${start}-${end - 1}/${blob.sizeBytes}` }),
   });
   if (request.method === "HEAD") {
     response.end();
     return;
   }
-  for await (const chunk of parts.blobs.read(link.content, { start, end })) {
+  for await (const chunk of blob.read({ start, end })) {
     await writeDrained(response, chunk);
     parts.metrics.sent(chunk.byteLength);
   }
@@ -56,6 +57,16 @@ export async function getBlob(
       address: exchange.identity.address,
     },
   });
+}
+
+async function openBlob(
+  { catalog, blobs, upstream }: RegistryParts,
+  repository: string,
+  digest: ContentDigest,
+): Promise<OpenedBlob | undefined> {
+  const link = catalog.seeBlob(repository, digest);
+  if (link === undefined) return await upstream?.openBlob(repository, digest);
+  return { sizeBytes: link.sizeBytes, read: (range) => blobs.read(link.content, range) };
 }
 
 function matches(header: string | undefined, digest: string): boolean {

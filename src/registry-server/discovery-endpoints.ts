@@ -15,13 +15,16 @@ const JSON_TYPE = { "Content-Type": "application/json" } as const;
 
 /** Tags in the order of their bytes, in pages. @see distribution-spec end-8a, end-8b */
 export async function listTags(
-  { catalog }: RegistryParts,
+  { catalog, upstream }: RegistryParts,
   exchange: Exchange,
   { repository }: { readonly repository: string },
 ): Promise<void> {
-  const found = catalog.find(repository);
-  if (found === undefined) throw refusal("NAME_UNKNOWN", `there is no repository ${repository}`);
-  const { page, next } = pageOf(found.sortedTags(), exchange.query);
+  const tags =
+    upstream === undefined
+      ? catalog.find(repository)?.sortedTags()
+      : await upstream.tags(repository);
+  if (tags === undefined) throw refusal("NAME_UNKNOWN", `there is no repository ${repository}`);
+  const { page, next } = pageOf(tags, exchange.query);
   const link = next && { Link: nextLink(`/v2/${repository}/tags/list`, next) };
   const body = JSON.stringify({ name: repository, tags: page });
   answerBytes(exchange, 200, { ...JSON_TYPE, ...link }, body);
@@ -83,6 +86,17 @@ export async function listReferrers(
   const subject = parseContentDigest(target.digest);
   const { query } = exchange;
   const artifactType = query.get("artifactType") ?? "";
+  if (parts.upstream !== undefined) {
+    const found = await parts.upstream.referrers(target.repository, subject, artifactType);
+    const applied = artifactType !== "" && { "OCI-Filters-Applied": "artifactType" };
+    answerBytes(
+      exchange,
+      200,
+      { "Content-Type": OCI_INDEX, ...applied },
+      indexOf(found.map((one) => JSON.stringify(one))),
+    );
+    return;
+  }
   const repository = parts.catalog.find(target.repository);
   const candidates = (repository?.referrersOf(subject) ?? []).filter(
     (digest) =>
@@ -108,8 +122,11 @@ export async function listReferrers(
     ...(filter && { "OCI-Filters-Applied": "artifactType" }),
     ...(isMore && { Link: nextLink(path, { ...filter, last: last as string }) }),
   };
-  const body = `{"schemaVersion":2,"mediaType":"${OCI_INDEX}","manifests":[${descriptors.join(",")}]}`;
-  answerBytes(exchange, 200, headers, body);
+  answerBytes(exchange, 200, headers, indexOf(descriptors));
+}
+
+function indexOf(descriptors: readonly string[]): string {
+  return `{"schemaVersion":2,"mediaType":"${OCI_INDEX}","manifests":[${descriptors.join(",")}]}`;
 }
 
 /** Annotations are read from the manifest itself: they may be megabytes, too much for the catalog. */

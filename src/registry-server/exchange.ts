@@ -8,6 +8,7 @@ import type { RegistryEvents } from "./events.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Rules } from "./rules.ts";
 import type { Uploads } from "./uploads.ts";
+import type { Upstream } from "./upstream.ts";
 
 /** What the endpoints work with. */
 export interface RegistryParts {
@@ -18,6 +19,8 @@ export interface RegistryParts {
   readonly rules: Rules;
   readonly events: RegistryEvents;
   readonly metrics: Metrics;
+  /** Of a read-through cache; undefined: what is pushed here is all there is. */
+  readonly upstream: Upstream | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }

@@ -113,6 +113,10 @@ async function answer(
     progress.wanted = { action: endpoint.action, repository: route.repository };
   }
   const { wanted } = progress;
+  if (endpoint.action !== "read" && parts.upstream !== undefined) {
+    const message = `this registry is a cache of ${parts.upstream.domain}: push and delete there`;
+    throw refusal("UNSUPPORTED", message);
+  }
   progress.client = { ...progress.client, ...(await parts.access.identify(request)) };
   if (wanted === undefined) parts.access.checkMember(progress.client);
   else parts.access.check(progress.client, wanted.action, wanted.repository);

@@ -42,6 +42,14 @@ Who
                               With rules, what no rule allows is refused. Without, every user may
                               do everything
 
+Cache of another registry
+  --proxy URL                 Fetch from there what is asked for and not here, and keep it; nothing is
+                              pushed here. Tags are compared with upstream every 30 s, and when upstream
+                              is away what is here counts. For engines:
+                                naru daemon --mirror HOST=http://ADDRESS, dockerd --registry-mirror
+  --proxy-username NAME --proxy-password-file FILE
+                              Who asks upstream
+
 What happened
   --audit-log FILE            One JSON object a line: who pulled, pushed, deleted or was refused what
   --webhook URL               Told of pushes and deletes, again until it answers 2xx, for a day;

@@ -24,6 +24,7 @@ export async function getManifest(
   exchange: Exchange,
   { repository, reference }: ManifestTarget,
 ): Promise<void> {
+  await parts.upstream?.bringManifest(repository, reference);
   const found = parts.catalog.find(repository)?.find(reference);
   if (found === undefined) throw unknown(repository, reference);
   const { digest, record } = found;

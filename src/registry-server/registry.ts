@@ -11,6 +11,7 @@ import { collectGarbage, type GarbageLine } from "./garbage.ts";
 import { Metrics } from "./metrics.ts";
 import type { Rules } from "./rules.ts";
 import { Uploads } from "./uploads.ts";
+import type { Upstream } from "./upstream.ts";
 
 export interface RegistryOptions {
   readonly root: string;
@@ -18,12 +19,17 @@ export interface RegistryOptions {
   readonly rules: Rules;
   /** What hears of pushes and pulls; made with the queue for work that must survive. */
   readonly events: (work: WorkQueue) => RegistryEvents;
+  /** Of a read-through cache. */
+  readonly upstream?: (parts: CacheParts) => Upstream;
   readonly leaseMs: number;
   /** False for a command that looks after a root that no server serves. */
   readonly isServed: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
+
+/** What a cache keeps things in. */
+export type CacheParts = Pick<RegistryParts, "catalog" | "blobs" | "clock" | "logger">;
 
 /** An open registry: everything under its root. */
 export interface Registry {
@@ -48,7 +54,19 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
   const catalog = new Catalog(metadata, { clock, leaseMs, isServed });
   const events = options.events(work);
   const metrics = new Metrics();
-  const parts = { catalog, blobs, uploads, access, rules, events, metrics, clock, logger };
+  const upstream = options.upstream?.({ catalog, blobs, clock, logger });
+  const parts = {
+    catalog,
+    blobs,
+    uploads,
+    access,
+    rules,
+    events,
+    metrics,
+    upstream,
+    clock,
+    logger,
+  };
   work.start();
   let collecting: Promise<unknown> = Promise.resolve();
   return {

@@ -18,6 +18,10 @@ export interface ServeFlags {
   readonly rules: string;
   readonly tlsCert: string;
   readonly tlsKey: string;
+  /** URL of the registry to be a cache of. */
+  readonly proxy: string;
+  readonly proxyUsername: string;
+  readonly proxyPasswordFile: string;
   readonly auditLog: string;
   readonly webhooks: readonly string[];
   readonly webhookSecretFile: string;
@@ -46,6 +50,9 @@ const OPTIONS = {
   rules: { type: "string" },
   "tls-cert": { type: "string" },
   "tls-key": { type: "string" },
+  proxy: { type: "string" },
+  "proxy-username": { type: "string" },
+  "proxy-password-file": { type: "string" },
   "audit-log": { type: "string" },
   webhook: { type: "string", multiple: true },
   "webhook-secret-file": { type: "string" },
@@ -69,6 +76,9 @@ export function readServeFlags(argv: readonly string[]): ServeFlags {
     auth: oneOf("auth", text("auth") || "token", ["token", "basic"]),
     externalUrl: httpUrl("external-url", text("external-url")),
     ...{ tlsCert: text("tls-cert"), tlsKey: text("tls-key") },
+    proxy: httpUrl("proxy", text("proxy")),
+    proxyUsername: text("proxy-username"),
+    proxyPasswordFile: text("proxy-password-file"),
     webhooks: [values.webhook ?? []].flat().map((url) => httpUrl("webhook", url)),
     webhookSecretFile: text("webhook-secret-file"),
     collectMs: durationMs("gc-interval", text("gc-interval"), COLLECT_MS_DEFAULT),
@@ -88,6 +98,14 @@ function checkTogether({ host, htpasswd, tlsCert, tlsKey, ...flags }: ServeFlags
     );
   }
   if ((tlsCert === "") !== (tlsKey === "")) throw wrong("--tls-cert and --tls-key go together");
+  if ((flags.proxyUsername === "") !== (flags.proxyPasswordFile === "")) {
+    throw wrong("--proxy-username and --proxy-password-file go together");
+  }
+  if (flags.proxy === "" && flags.proxyUsername !== "")
+    throw wrong("--proxy-username needs --proxy");
+  if (flags.proxy !== "" && new URL(flags.proxy).pathname !== "/") {
+    throw wrong("--proxy is the address of a registry, without a path");
+  }
   if (flags.webhookSecretFile !== "" && flags.webhooks.length === 0) {
     throw wrong("--webhook-secret-file needs --webhook");
   }

@@ -5,6 +5,7 @@ import type { Logger } from "../observe/mod.ts";
 import { createHttpServer, type Listener, listen, type TlsFiles } from "../transport/mod.ts";
 import { type Access, type Action, openAccess } from "./access.ts";
 import { AuditLog } from "./audit-log.ts";
+import { openCache } from "./cache.ts";
 import { serveControl } from "./control.ts";
 import { eventsTo } from "./events.ts";
 import { type ExtraEndpoint, handle } from "./handler.ts";
@@ -35,8 +36,10 @@ export async function serveRegistry(flags: ServeFlags, logger: Logger): Promise<
   const secret = flags.webhookSecretFile && readFile(flags.webhookSecretFile).trim();
   let webhooks: Webhooks | undefined;
   const tls = tlsFiles(flags);
+  const cache = flags.proxy === "" ? undefined : openCache(flags, logger);
   const registry = await openRegistry({
     ...{ root: flags.root, rules, leaseMs: flags.leaseMs, isServed: true },
+    ...(cache && { upstream: (kept) => cache.upstream(kept) }),
     ...{ access: gate.access, clock: systemClock, logger },
     events: (work) => {
       const urls = flags.webhooks;
@@ -61,6 +64,7 @@ export async function serveRegistry(flags: ServeFlags, logger: Logger): Promise<
   const close = async (): Promise<void> => {
     stopCollecting();
     hooks.stop();
+    cache?.stop();
     for (const listener of listeners) listener.close();
     server.closeAllConnections();
     await registry.close();
