@@ -233,10 +233,13 @@ print(json.dumps([same, filtered, out, tmp, limit, seen, used, pruned, gone, c.v
     ]);
   });
 
-  its("networks: create, connect by alias, disconnect, prune", async () => {
+  its("networks: create, connect by alias, disconnect, prune; names and ports", async () => {
     const told = await python(`
 n = c.networks.create("pynet", driver="bridge", labels={"n": "1"})
-k = c.containers.run("busybox", "sleep 60", detach=True, name="server", network="pynet")
+k = c.containers.run("busybox", "sleep 60", detach=True, name="server", network="pynet", ports={"80/tcp": ("127.0.0.1", None)})
+k.reload()
+published = k.ports["80/tcp"][0]["HostIp"]
+found = c.containers.run("busybox", "nslookup server", network="pynet", remove=True).decode()
 other = c.networks.create("pynet2")
 other.connect(k, aliases=["also"])
 k.reload()
@@ -247,9 +250,9 @@ other.disconnect(k)
 names = sorted(x.name for x in c.networks.list(names=["pynet", "pynet2"]))
 k.remove(force=True)
 gone = sorted(c.networks.prune()["NetworksDeleted"])
-print(json.dumps([places, members, names, gone]))`);
+print(json.dumps([published, "server" in found, places, members, names, gone]))`);
     expect(told).toEqual([
-      ...[["pynet", "pynet2"], ["server"], ["pynet", "pynet2"]],
+      ...["127.0.0.1", true, ["pynet", "pynet2"], ["server"], ["pynet", "pynet2"]],
       ...[["pynet", "pynet2"]],
     ]);
   });
