@@ -14,6 +14,8 @@ export interface TlsConfig {
 
 /** How registries are reached. */
 export interface RegistryConfig {
+  /** Flags of `naru registry serve` for a registry within the engine; [] for none. */
+  readonly serve: readonly string[];
   /** By registry host (`docker.io`, `ghcr.io`, `host:5000`) or `*`: URLs in the order to ask. */
   readonly mirrors: ReadonlyMap<string, readonly string[]>;
   /** `host`, `host:port` or CIDR blocks. */

@@ -19,6 +19,7 @@ export function registriesOf(values: Values): RegistryConfig {
     insecure: values.list("insecure-registries").map(checkInsecure),
     certsDirs: values.list("registry-certs-dirs").map(checkFolder),
     ...proxiesOf(values),
+    serve: values.list("registry"),
     offline: values.flag("offline"),
     downloadsMax: values.whole("max-concurrent-downloads", DOWNLOADS, concurrent),
     uploadsMax: values.whole("max-concurrent-uploads", UPLOADS, concurrent),

@@ -58,6 +58,12 @@ export const REGISTRY_OPTIONS: readonly DaemonOption[] = [
     reloadable: true,
     help: "Times that a request to a registry is tried",
   },
+  {
+    key: "registry",
+    flag: "",
+    type: "list",
+    help: "Flags of `naru registry serve`: the engine serves a registry too",
+  },
   { key: "proxies", flag: "", type: "proxies", help: "" },
   { key: "", flag: "http-proxy", type: "string", help: "Proxy for registries over HTTP" },
   { key: "", flag: "https-proxy", type: "string", help: "Proxy for registries over HTTPS" },

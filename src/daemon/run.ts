@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { errorMessage, formatTimestamp, isNaruError, SECOND_MS, systemClock } from "../base/mod.ts";
 import {
@@ -69,11 +70,13 @@ async function serve(first: DaemonConfig, load: () => DaemonConfig): Promise<num
   const engine = await openEngine(() => config, logger);
   const listeners = await listenOrClose(config, engine, inherited);
   for (const { url } of listeners) logger.info("API listen", { url });
+  const registry = await registryOrClose(config, { engine, listeners, logger });
   const reload = (): void => {
     const again = reloadConfig(config, load, logger);
     if (again === undefined) return;
     config = again;
     engine.reloaded(reloadAttributes(config));
+    registry?.reload();
   };
   process.on("SIGHUP", reload);
   notifyServiceManager(`READY=1\nMAINPID=${process.pid}`, process.env);
@@ -84,6 +87,7 @@ async function serve(first: DaemonConfig, load: () => DaemonConfig): Promise<num
   // Whatever hangs must not keep the service manager waiting for longer than was configured.
   systemClock.after(config.shutdownTimeoutSeconds * SECOND_MS, () => process.exit(1));
   for (const listener of listeners) listener.close();
+  await registry?.close();
   await engine.close();
   roots.release();
   return 0;
@@ -97,6 +101,29 @@ async function listenOrClose(
   try {
     return await listenOnHosts(config, engine.handlers, inherited);
   } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+/** The registry within the engine, if one is configured. Its code is loaded then and not before. */
+async function registryOrClose(
+  { registries, dataRoot }: DaemonConfig,
+  parts: {
+    readonly engine: Engine;
+    readonly listeners: readonly Listener[];
+    readonly logger: Logger;
+  },
+): Promise<{ reload(): void; close(): Promise<void> } | undefined> {
+  if (registries.serve.length === 0) return undefined;
+  const { engine, listeners, logger } = parts;
+  try {
+    const { serveWithin } = await import("../registry-server/mod.ts");
+    const registry = await serveWithin(registries.serve, join(dataRoot, "registry"), logger);
+    logger.info("registry listens", { url: registry.url });
+    return registry;
+  } catch (error) {
+    for (const listener of listeners) listener.close();
     await engine.close();
     throw error;
   }

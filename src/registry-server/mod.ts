@@ -1,1 +1,2 @@
 export { runRegistry } from "./run.ts";
+export { serveWithin } from "./serve.ts";

@@ -14,7 +14,7 @@ import { PasswordAccess, type TokenRealm } from "./password-access.ts";
 import { openRegistry, type Registry } from "./registry.ts";
 import { noRules, type Rules } from "./rules.ts";
 import { FileRules } from "./rules-file.ts";
-import { isLoopback, type ServeFlags } from "./serve-flags.ts";
+import { isLoopback, readServeFlags, type ServeFlags } from "./serve-flags.ts";
 import { answerToken } from "./token-endpoint.ts";
 import { Tokens } from "./tokens.ts";
 import { Webhooks } from "./webhooks.ts";
@@ -26,6 +26,18 @@ export interface ServedRegistry {
   /** Reads the rules again. */
   reload(): void;
   close(): Promise<void>;
+}
+
+/**
+ * A registry within another program. `argv` as of the command; `root` where it names none. Throws
+ * invalid_argument naming the flag.
+ */
+export async function serveWithin(
+  argv: readonly string[],
+  root: string,
+  logger: Logger,
+): Promise<ServedRegistry> {
+  return await serveRegistry(readServeFlags(["--root", root, ...argv]), logger);
 }
 
 /** Opens the registry that `flags` describe and listens. Throws what a user can mend by name. */

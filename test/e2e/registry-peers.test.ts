@@ -122,6 +122,30 @@ describe.skipIf(!able)("naru's registry", () => {
   );
 
   test(
+    "the engine serves a registry itself when it is configured to",
+    async () => {
+      const config = join(folder, "daemon.json");
+      writeFileSync(config, JSON.stringify({ registry: ["--listen", "127.0.0.1:0"] }));
+      const both = await startEngine({ args: ["--config-file", config] });
+      try {
+        let host: string | undefined; // the API answers a moment earlier
+        for (let tries = 0; tries < 250 && host === undefined; tries += 1) {
+          host = /registry listens" url=http:\/\/(\S+)/.exec(both.logTail())?.[1];
+          if (host === undefined) await Bun.sleep(20);
+        }
+        await cliOk(both, ["load"], { stdin: readFileSync((await busyboxFiles()).ociArchive) });
+        await cliOk(both, ["tag", "busybox", `${host}/own:v1`]);
+        await cliOk(both, ["push", `${host}/own:v1`]);
+        const tags = await new RegistryRequests(`http://${host}`).send("GET", "/v2/own/tags/list");
+        expect(await tags.json()).toEqual({ name: "own", tags: ["v1"] });
+      } finally {
+        await both.destroy();
+      }
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  test(
     "a cache is a mirror of any host for the engine",
     async () => {
       const name = `${registry.host}/mirror/busybox:v1`;
