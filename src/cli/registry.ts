@@ -10,6 +10,8 @@ const archive = (): Promise<typeof import("./commands/image-archive.ts")> =>
 const registry = (): Promise<typeof import("./commands/image-registry.ts")> =>
   import("./commands/image-registry.ts");
 const login = (): Promise<typeof import("./commands/login.ts")> => import("./commands/login.ts");
+const store = (): Promise<typeof import("./commands/image-store.ts")> =>
+  import("./commands/image-store.ts");
 const system = (): Promise<typeof import("./commands/system.ts")> => import("./commands/system.ts");
 const networks = (): Promise<typeof import("./commands/network-change.ts")> =>
   import("./commands/network-change.ts");
@@ -166,6 +168,14 @@ export const GROUPS: CommandTables["groups"] = {
       ),
       ls: IMAGES,
       list: IMAGES,
+      gc: entry(
+        "Remove blobs and layers that nothing needs",
+        async () => (await store()).imageCollectCommand,
+      ),
+      verify: entry(
+        "Compare every stored byte with its digest",
+        async () => (await store()).imageVerifyCommand,
+      ),
       prune: entry(
         "Remove unused images",
         async () => (await import("./commands/prune.ts")).imagePruneCommand,

@@ -1,6 +1,7 @@
 import type { Digest } from "../base/mod.ts";
 import type { RegistryCredentials } from "../registry-client/mod.ts";
 import type {
+  BlobCheck,
   ContainerConfig,
   HistoryItem,
   ImageConfig,
@@ -8,6 +9,7 @@ import type {
   ImageInspect,
   ImageSummary,
   ProgressMessage,
+  StoredThing,
 } from "../spec/mod.ts";
 import type { ByteStream } from "../storage/mod.ts";
 
@@ -59,8 +61,18 @@ export interface ImageService {
   count(): number;
   /** Keeps an image's layers and blobs while a container is made from it. */
   lease(id: Digest): Disposable;
+  /** Reads all blobs of all images; with `repair`, fetches bad ones from the images' registries. */
+  verify(options: ImageVerifyOptions): AsyncIterable<BlobCheck>;
+  /** What is in the store, and why it stays; without a reason it would be collected now. */
+  stored(): AsyncIterable<StoredThing>;
   /** Removes blobs and layers that nothing refers to; says what it freed. */
   collectGarbage(): Promise<{ freedBytes: number; blobs: number; layers: number }>;
+}
+
+export interface ImageVerifyOptions {
+  readonly repair: boolean;
+  readonly credentials: RegistryCredentials | undefined;
+  readonly signal: AbortSignal;
 }
 
 export interface ImageLoadOptions {

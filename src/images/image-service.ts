@@ -20,11 +20,13 @@ import {
 } from "../oci/mod.ts";
 import type { RegistryClient } from "../registry-client/mod.ts";
 import type {
+  BlobCheck,
   HistoryItem,
   ImageDeleteItem,
   ImageInspect,
   ImageSummary,
   ProgressMessage,
+  StoredThing,
 } from "../spec/mod.ts";
 import type { BlobStore, ByteStream, LayerStore, Metadata } from "../storage/mod.ts";
 import { readArchive } from "./archive.ts";
@@ -39,6 +41,7 @@ import type {
   ImagePushOptions,
   ImageService,
   ImageUsers,
+  ImageVerifyOptions,
   ResolvedImage,
 } from "./contract.ts";
 import { crashPoint } from "./crash-point.ts";
@@ -54,7 +57,9 @@ import { listImages } from "./list.ts";
 import { type Emit, withProgress } from "./progress.ts";
 import { planRemoval } from "./remove.ts";
 import { chooseImages, leased, planSave, writeSave } from "./save.ts";
+import { storedThings } from "./stored-things.ts";
 import { ImageTravel } from "./travel.ts";
+import { verifyBlobs } from "./verify.ts";
 import {
   chainIdOfImage,
   containerConfigOf,
@@ -387,6 +392,18 @@ class StoredImageService implements ImageService {
         else this.#leasedImages.delete(id);
       },
     };
+  }
+
+  verify({ repair, credentials, signal }: ImageVerifyOptions): AsyncIterable<BlobCheck> {
+    const { registry: client, blobs } = this.#options;
+    return verifyBlobs({
+      ...{ client, blobs, repair, table: this.#table },
+      access: { credentials, signal },
+    });
+  }
+
+  stored(): AsyncIterable<StoredThing> {
+    return storedThings({ ...this.#garbageInput(), users: this.#options.users });
   }
 
   async collectGarbage(): Promise<Freed> {

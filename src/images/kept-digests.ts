@@ -27,11 +27,15 @@ export class KeptDigests {
   }
 
   has(digest: Digest): boolean {
+    return this.keysOf(digest).length > 0;
+  }
+
+  /** What wants it. */
+  keysOf(digest: Digest): readonly string[] {
     const nowNs = this.#clock.nowNs();
-    for (const { digests, untilNs } of this.#rows.values()) {
-      if (BigInt(untilNs) > nowNs && digests.includes(digest)) return true;
-    }
-    return false;
+    return [...this.#rows]
+      .filter(([, row]) => BigInt(row.untilNs) > nowNs && row.digests.includes(digest))
+      .map(([key]) => key);
   }
 
   async keep(key: string, digests: readonly Digest[]): Promise<void> {

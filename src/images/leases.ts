@@ -14,6 +14,12 @@ export class Leases {
     return this.#counts.has(digest) || this.#kept.has(digest);
   }
 
+  /** Why it must stay, for people; none when it need not. */
+  reasons(digest: Digest): readonly string[] {
+    const running = this.#counts.has(digest) ? ["in use by a pull, load or start right now"] : [];
+    return [...running, ...this.#kept.keysOf(digest).map((key) => `unfinished ${key}`)];
+  }
+
   /** A group of leases that end together. */
   open(): LeaseGroup {
     return new LeaseGroup(this.#counts);

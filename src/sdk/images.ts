@@ -1,9 +1,11 @@
 import type {
+  BlobCheck,
   HistoryItem,
   ImageDeleteItem,
   ImageInspect,
   ImageSummary,
   ProgressMessage,
+  StoredThing,
 } from "../spec/mod.ts";
 import type { EngineCaller } from "./engine-caller.ts";
 import { type Filters, filtersQuery } from "./filters.ts";
@@ -152,6 +154,24 @@ export class ImageCalls {
     return this.#client.json("GET", "/images/search", {
       query: { term, limit: options.limit, filters: filtersQuery(options.filters) },
     });
+  }
+
+  /** naru's own: every blob of every image, checked as it is told. */
+  async verify(options: { repair: boolean }): Promise<AsyncIterable<BlobCheck>> {
+    const response = await this.#client.call("POST", "/naru/v1/images/verify", {
+      query: { repair: options.repair },
+    });
+    return readJsonLines(response.body);
+  }
+
+  /** naru's own: what is in the store and why. */
+  async stored(): Promise<AsyncIterable<StoredThing>> {
+    return readJsonLines((await this.#client.call("GET", "/naru/v1/images/garbage", {})).body);
+  }
+
+  /** naru's own: removes what nothing needs. */
+  collect(): Promise<{ SpaceReclaimed: number; Blobs: number; Layers: number }> {
+    return this.#client.json("POST", "/naru/v1/images/garbage");
   }
 
   /** One tar with all the named images. */

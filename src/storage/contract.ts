@@ -24,6 +24,8 @@ export interface BlobStore {
    * a digest: whoever calls sees to that.
    */
   resume(digest: Digest, options: BlobResumeOptions): Promise<ResumableWriter>;
+  /** Forgets what is there in part. Idempotent; not while anybody writes it. */
+  dropPartial(digest: Digest): Promise<void>;
   /**
    * Makes the file at `path`, on the same file system, the blob `digest`; the caller has hashed its
    * bytes. Durable once resolved; after a crash in between the file is in one of the two places.

@@ -19,6 +19,7 @@ import { DISK_USAGE_ROUTES } from "./disk-usage-routes.ts";
 import { engineError } from "./errors.ts";
 import type { EngineContext, Handler } from "./handler.ts";
 import { IMAGE_ROUTES } from "./image-routes.ts";
+import { IMAGE_STORE_ROUTES } from "./image-store-routes.ts";
 import { LOG_ROUTES } from "./log-routes.ts";
 import { NETWORK_ROUTES } from "./network-routes.ts";
 import { Query } from "./query.ts";
@@ -52,6 +53,7 @@ const ROUTES = [
   ...ATTACH_ROUTES,
   ...WEB_SOCKET_ROUTES,
   ...IMAGE_ROUTES,
+  ...IMAGE_STORE_ROUTES,
   ...ARCHIVE_ROUTES,
   ...NETWORK_ROUTES,
   ...VOLUME_ROUTES,

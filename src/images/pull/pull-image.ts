@@ -1,4 +1,4 @@
-import { type Clock, type Digest, NaruError } from "../../base/mod.ts";
+import { type Clock, type Digest, isNaruError, NaruError } from "../../base/mod.ts";
 import { chainIdsOf, formatFamiliar, formatReference, type Reference } from "../../oci/mod.ts";
 import type { RegistryAccess, RegistryClient } from "../../registry-client/mod.ts";
 import type { BlobStore, LayerStore } from "../../storage/mod.ts";
@@ -97,15 +97,29 @@ async function fetchAndInstall(
   const digests = [...blobsOf(plan), ...chainIdsOf(plan.config.rootfs.diff_ids)];
   for (const digest of digests) leases.add(digest);
   await kept.keep(key, digests);
+  try {
+    await fetchAll(reference, plan, input);
+  } catch (error) {
+    // On a full disk nothing is kept for later: the space is what others need.
+    if (isNaruError(error, "exhausted")) {
+      for (const { digest } of plan.layers) await blobs.dropPartial(digest);
+      await kept.drop(key);
+    }
+    throw error;
+  }
+  const { signal } = access;
+  const install = { table, blobs, layers, clock, leases, signal, emit: undefined };
+  await installImage(imagePlanOf(reference, plan), install);
+  await kept.drop(key);
+}
+
+async function fetchAll(reference: Reference, plan: RemotePlan, input: PullInput): Promise<void> {
+  const { blobs, access } = input;
   for (const { digest, bytes } of plan.documents) {
     if ((await blobs.stat(digest)) !== undefined) continue;
     await blobs.ingest(single(bytes), { expectDigest: digest, signal: access.signal });
   }
   await new LayerFetch(plan, { ...input, repository: reference }).run();
-  const { signal } = access;
-  const install = { table, blobs, layers, clock, leases, signal, emit: undefined };
-  await installImage(imagePlanOf(reference, plan), install);
-  await kept.drop(key);
 }
 
 function imagePlanOf(reference: Reference, plan: RemotePlan): ImagePlan {

@@ -9,6 +9,7 @@ export * from "./filters-decoder.ts";
 export type * from "./host-config.ts";
 export * from "./host-config-decoder.ts";
 export type * from "./image.ts";
+export type * from "./image-store.ts";
 export type * from "./network.ts";
 export * from "./network-decoder.ts";
 export type * from "./stats.ts";

@@ -104,10 +104,17 @@ class FileBlobStore implements BlobStore {
     options.signal?.throwIfAborted();
     const path = join(this.#partial, digestHex(digest));
     try {
-      return await openResumable(path, digest, options, () => this.#publish(path, digest, options));
+      const places = { path, finalPath: this.#path(digest) };
+      return await openResumable(places, digest, options, () =>
+        this.#publish(path, digest, options),
+      );
     } catch (error) {
       throw diskError(error, "writing a blob");
     }
+  }
+
+  async dropPartial(digest: Digest): Promise<void> {
+    await rm(join(this.#partial, digestHex(digest)), { force: true });
   }
 
   async adopt(

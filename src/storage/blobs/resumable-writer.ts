@@ -1,22 +1,30 @@
 import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
-import { type Digest, KiB, NaruError } from "../../base/mod.ts";
+import { type Digest, errorCode, KiB, NaruError } from "../../base/mod.ts";
 import type { BlobInfo, BlobResumeOptions, ByteStream, ResumableWriter } from "../contract.ts";
 import { FileStream } from "../file-stream.ts";
 import { FileBlobWriter } from "./blob-writer.ts";
 
 const READ_BYTES = 256 * KiB; // as FileStream
 
+interface Places {
+  /** Where the bytes are until the commit. */
+  readonly path: string;
+  /** Where they are from then on. */
+  readonly finalPath: string;
+}
+
 /**
- * Opens the partial blob at `path`, which is read once to know its hash. What a crash left behind a
+ * Opens the partial blob at `places.path`, which is read once to know its hash. What a crash left behind a
  * written byte may be anything: it is found out by the digest, at the end.
  */
 export async function openResumable(
-  path: string,
+  places: Places,
   digest: Digest,
   options: BlobResumeOptions,
   publish: (digest: Digest) => Promise<void>,
 ): Promise<ResumableWriter> {
+  const { path } = places;
   const file = await open(path, "a+", 0o600);
   try {
     const { size } = await file.stat();
@@ -38,7 +46,7 @@ export async function openResumable(
       publish,
       { hash, sizeBytes: startBytes },
     );
-    return new FollowedWriter(path, writer, startBytes, sizeBytes);
+    return new FollowedWriter(places, writer, { startBytes, sizeBytes });
   } catch (error) {
     await file.close();
     throw error;
@@ -48,16 +56,23 @@ export async function openResumable(
 class FollowedWriter implements ResumableWriter {
   readonly startBytes: number;
   readonly #path: string;
+  readonly #finalPath: string;
   readonly #writer: FileBlobWriter;
   readonly #sizeBytes: number;
   readonly #waiting: Set<() => void> = new Set();
   #left = false;
+  #committed = false;
 
-  constructor(path: string, writer: FileBlobWriter, startBytes: number, sizeBytes: number) {
-    this.#path = path;
+  constructor(
+    places: Places,
+    writer: FileBlobWriter,
+    size: { readonly startBytes: number; readonly sizeBytes: number },
+  ) {
+    this.#path = places.path;
+    this.#finalPath = places.finalPath;
     this.#writer = writer;
-    this.startBytes = startBytes;
-    this.#sizeBytes = sizeBytes;
+    this.startBytes = size.startBytes;
+    this.#sizeBytes = size.sizeBytes;
   }
 
   async write(chunk: Uint8Array): Promise<void> {
@@ -69,7 +84,9 @@ class FollowedWriter implements ResumableWriter {
     try {
       await this.#writer.flush();
       this.#wake();
-      return await this.#writer.commit();
+      const info = await this.#writer.commit();
+      this.#committed = true;
+      return info;
     } catch (error) {
       this.#leave();
       throw error;
@@ -86,6 +103,18 @@ class FollowedWriter implements ResumableWriter {
     this.#leave();
   }
 
+  async #open(): Promise<FileHandle> {
+    if (this.#left && !this.#committed) {
+      throw new NaruError("cancelled", "the download was left in the middle");
+    }
+    try {
+      return await open(this.#path, "r");
+    } catch (error) {
+      if (errorCode(error) !== "ENOENT") throw error;
+      return await open(this.#finalPath, "r"); // it was committed meanwhile
+    }
+  }
+
   #leave(): void {
     this.#left = true;
     this.#wake();
@@ -97,15 +126,13 @@ class FollowedWriter implements ResumableWriter {
     for (const resolve of waiting) resolve();
   }
 
-  /** The file is opened at once: after the commit it has another name. */
   follow(): ByteStream {
-    const opened = open(this.#path, "r");
-    opened.catch(() => undefined); // reported by the reader
-    return this.#follow(opened);
+    return this.#follow();
   }
 
-  async *#follow(opened: Promise<FileHandle>): AsyncGenerator<Uint8Array, void, undefined> {
-    await using file = await opened;
+  /** Opened when it is first read: one that nobody reads must not hold the space of a file that is gone. */
+  async *#follow(): AsyncGenerator<Uint8Array, void, undefined> {
+    await using file = await this.#open();
     let offset = 0;
     while (offset < this.#sizeBytes) {
       const available = this.#writer.writtenBytes - offset;

@@ -150,7 +150,14 @@ class OverlayLayerStore implements LayerStore, LayerStoreControl {
   /** Takes `path` out of the way at once; the space comes back later. */
   async #discard(path: string): Promise<void> {
     const name = await this.#toTrash(path);
-    if (name !== undefined) await this.#options.work.add(TRASH_WORK, { name });
+    if (name === undefined) return;
+    try {
+      await this.#options.work.add(TRASH_WORK, { name });
+    } catch (error) {
+      if (!isNaruError(error, "exhausted")) throw error;
+      // The queue has no room on a full disk: this makes some.
+      await rm(join(this.#trashDir, name), { recursive: true, force: true });
+    }
   }
 
   get(chainId: Digest): Layer | undefined {
