@@ -92,21 +92,27 @@ function write(folder: string, list: readonly (readonly [number, Damage])[]): vo
   }
 }
 
-/** Every line of a file that nothing happened to. */
+/** Every line of a file that nothing happened to, in one piece. */
 function checkWhole(marks: readonly string[], hit: ReadonlySet<number>): void {
+  const text = ` ${marks.join(" ")} `;
   for (const file of NAMES.keys()) {
     if (hit.has(file)) continue;
-    const found = marks.filter((mark) => mark.startsWith(`${file}.`));
-    const wanted = Array.from({ length: LINES_OF_FILE }, (_, line) => `${file}.${line}`);
-    expect(found).toEqual(wanted);
+    const wanted = Array.from({ length: LINES_OF_FILE }, (_, line) => `${file}.${line}`).join(" ");
+    // Not "only there": damage elsewhere may have made another line's mark look like one of these.
+    if (!text.includes(` ${wanted} `)) expect(marks.join("\n")).toContain(wanted);
   }
 }
 
-/** Files come one after the other, whatever is in them. */
+/** Files come one after the other, whatever is in them, unless a mark may have become another. */
 function checkOrder(marks: readonly string[], list: readonly (readonly [number, Damage])[]): void {
+  const changed = list.some(
+    ([file, damage]) =>
+      (NAMES[file] ?? "").endsWith(".gz") ||
+      damage.kind === "flip" ||
+      (damage.kind === "fill" && damage.byte !== 0),
+  );
   const files = marks.map((mark) => mark.split(".")[0] ?? "");
-  const flipped = list.some(([, { kind }]) => kind === "flip"); // a mark may be another one now
-  if (!flipped) expect(files).toEqual(files.toSorted());
+  if (!changed) expect(files).toEqual(files.toSorted());
 }
 
 test("the files are as whole as the test believes", async () => {
