@@ -1,6 +1,7 @@
 import type { Digest } from "../base/mod.ts";
 import type { RegistryCredentials } from "../registry-client/mod.ts";
 import type {
+  AttestationStatement,
   BlobCheck,
   ContainerConfig,
   HistoryItem,
@@ -51,8 +52,11 @@ export interface ImageService {
   /** Sends what the registry lacks: blobs first, the tag last. */
   push(options: ImagePushOptions): AsyncIterable<ProgressMessage>;
   list(options: ImageListOptions): Promise<ImageSummary[]>;
-  inspect(name: string): Promise<ImageInspect>;
-  history(name: string): Promise<HistoryItem[]>;
+  /** Throws not_found when the image is not here for `platform` ("" is the one that the name is for). */
+  inspect(name: string, options?: ImageLookOptions): Promise<ImageInspect>;
+  history(name: string, platform?: string): Promise<HistoryItem[]>;
+  /** In-toto statements about the image of a platform; none when nothing is attested. */
+  attestations(name: string, options: AttestationOptions): Promise<AttestationStatement[]>;
   /** Throws invalid_argument for a bad reference, not_found. Durable when resolved. */
   tag(name: string, target: { repo: string; tag: string }): Promise<void>;
   /** Docker's untag semantics. Throws conflict with Docker's words when in use. */
@@ -67,6 +71,22 @@ export interface ImageService {
   stored(): AsyncIterable<StoredThing>;
   /** Removes blobs and layers that nothing refers to; says what it freed. */
   collectGarbage(): Promise<{ freedBytes: number; blobs: number; layers: number }>;
+}
+
+export interface ImageLookOptions {
+  /** `os[/arch[/variant]]`; "" for the image that the name is for. */
+  readonly platform: string;
+  /** With a summary of each manifest of the index. */
+  readonly manifests: boolean;
+}
+
+export interface AttestationOptions {
+  /** "" for the host's. */
+  readonly platform: string;
+  /** Predicate types; empty for all. */
+  readonly types: readonly string[];
+  /** With the statements' text. */
+  readonly statement: boolean;
 }
 
 export interface ImageVerifyOptions {
@@ -94,6 +114,8 @@ export interface ImagePullOptions {
 
 export interface ImagePushOptions {
   readonly name: string;
+  /** Push this variant alone, by its own manifest; "" for all that the name stands for. */
+  readonly platform?: string;
   /** "" for every tag of the repository that is here. */
   readonly tag: string;
   readonly credentials: RegistryCredentials | undefined;
@@ -127,6 +149,7 @@ export interface ImageCommitOptions {
 export interface ImageListOptions {
   readonly all: boolean;
   readonly sharedSize: boolean;
+  readonly manifests?: boolean;
   /** Parsed filters by key: before, dangling, label, reference, since, until. */
   readonly filters: ReadonlyMap<string, readonly string[]>;
 }

@@ -20,6 +20,7 @@ import {
 } from "../oci/mod.ts";
 import type { RegistryClient } from "../registry-client/mod.ts";
 import type {
+  AttestationStatement,
   BlobCheck,
   HistoryItem,
   ImageDeleteItem,
@@ -33,10 +34,12 @@ import { readArchive } from "./archive.ts";
 import { planArchive } from "./archive-plan.ts";
 import { commitReference, planCommit } from "./commit.ts";
 import type {
+  AttestationOptions,
   ImageCommitOptions,
   ImageImportOptions,
   ImageListOptions,
   ImageLoadOptions,
+  ImageLookOptions,
   ImagePullOptions,
   ImagePushOptions,
   ImageService,
@@ -59,6 +62,7 @@ import { planRemoval } from "./remove.ts";
 import { chooseImages, leased, planSave, writeSave } from "./save.ts";
 import { storedThings } from "./stored-things.ts";
 import { ImageTravel } from "./travel.ts";
+import { attestationsOf, findVariant, manifestSummaries, type VariantInput } from "./variants.ts";
 import { verifyBlobs } from "./verify.ts";
 import {
   chainIdOfImage,
@@ -293,16 +297,37 @@ class StoredImageService implements ImageService {
 
   async list(options: ImageListOptions): Promise<ImageSummary[]> {
     const { layers, users, clock } = this.#options;
-    return listImages({ table: this.#table, layers, users, clock }, options);
+    const found = listImages({ table: this.#table, layers, users, clock }, options);
+    if (options.manifests !== true) return found;
+    for (const summary of found) {
+      const name = summary.RepoTags[0] ?? summary.RepoDigests[0] ?? summary.Id;
+      summary.Manifests = await manifestSummaries(this.#variants(), this.#table.find(name));
+    }
+    return found;
   }
 
-  async inspect(name: string): Promise<ImageInspect> {
-    return inspectOf(this.#viewInput(this.#table.find(name)));
+  async inspect(
+    name: string,
+    { platform, manifests }: ImageLookOptions = { platform: "", manifests: false },
+  ): Promise<ImageInspect> {
+    const found = await findVariant(this.#variants(), name, platform);
+    const shown = inspectOf(this.#viewInput(found));
+    if (!manifests) return shown;
+    return { ...shown, Manifests: await manifestSummaries(this.#variants(), found) };
   }
 
-  async history(name: string): Promise<HistoryItem[]> {
-    const found = this.#table.find(name);
+  async history(name: string, platform: string = ""): Promise<HistoryItem[]> {
+    const found = await findVariant(this.#variants(), name, platform);
     return historyOf({ found, table: this.#table, layers: this.#options.layers });
+  }
+
+  attestations(name: string, options: AttestationOptions): Promise<AttestationStatement[]> {
+    return attestationsOf(this.#variants(), name, options);
+  }
+
+  #variants(): VariantInput {
+    const { blobs, layers, users } = this.#options;
+    return { table: this.#table, blobs, layers, users };
   }
 
   #viewInput({ id, row }: FoundImage): ViewInput {

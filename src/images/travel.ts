@@ -96,7 +96,10 @@ export class ImageTravel {
       context.emit({ status: `The push refers to repository [${repositoryOf(first)}]` });
     }
     for (const reference of references) {
-      await pushImage(reference, { ...this.#options, ...context, slots: this.#uploads, access });
+      await pushImage(reference, {
+        ...{ ...this.#options, ...context, slots: this.#uploads, access },
+        platform: options.platform ?? "",
+      });
       onPushed(reference);
     }
   }

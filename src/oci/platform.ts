@@ -30,6 +30,11 @@ export function parsePlatform(text: string): Platform {
   return { os, architecture: normal, ...(variant === undefined ? {} : { variant }) };
 }
 
+/** `linux/arm64/v8`, as parsePlatform reads it. */
+export function formatPlatform({ os, architecture, variant }: Platform): string {
+  return [os, architecture, ...(variant === undefined ? [] : [variant])].join("/");
+}
+
 /** How well `candidate` suits `wanted`: 0 not at all, more is better. */
 export function platformScore(wanted: Platform, candidate: Platform): number {
   const architecture = ARCHITECTURES[candidate.architecture] ?? candidate.architecture;

@@ -72,8 +72,8 @@ function statuses(messages: readonly Message[]): string[] {
   return messages.flatMap(({ id, status = "" }) => (id === undefined ? [status] : []));
 }
 
-async function inspect(name: string): Promise<Record<string, unknown>> {
-  const answer = await engine.fetch(`/images/${name}/json`);
+async function inspect(name: string, query = ""): Promise<Record<string, unknown>> {
+  const answer = await engine.fetch(`/images/${name}/json${query}`);
   expect(answer.status).toBe(200);
   return (await answer.json()) as Record<string, unknown>;
 }
@@ -200,6 +200,18 @@ describe.skipIf(!able)("a pull", () => {
     for (const { digest } of other.layers) expect(proxy.seen(new RegExp(digest))).toEqual([]);
     await pulled(name, "&platform=linux/s390x");
     expect((await inspect(name))["Architecture"]).toBe("s390x");
+    const platform = encodeURIComponent('{"os":"linux","architecture":"s390x"}');
+    const first = encodeURIComponent(`{"os":"linux","architecture":"${architecture}"}`);
+    expect((await inspect(name, `?platform=${first}`))["Id"]).toBe(mine.config.digest);
+    expect((await inspect(name, `?platform=${platform}`))["Id"]).toBe(other.config.digest);
+    const arm = encodeURIComponent('{"os":"linux","architecture":"arm64"}');
+    const none = await engine.fetch(`/images/${name}/json?platform=${arm}`);
+    expect(none.status).toBe(404);
+    const { Manifests } = await inspect(name, "?manifests=1");
+    expect(Manifests).toMatchObject([
+      { ID: other.digest, Available: true, Kind: "image" },
+      { ID: mine.digest, Available: true, Kind: "image" },
+    ]);
     const missing = await pull(name, "&platform=linux/riscv64");
     expect(missing.status).toBe(404);
     expect(missing.error).toContain("no matching manifest for linux/riscv64");

@@ -151,11 +151,16 @@ describe.skipIf(!able)("a push", () => {
     const to = await take("push/index", "there/index");
     expect(await ok(`/images/${to}/push?tag=v1`)).toContain("manifestPushedInsteadOfIndex");
     expect(await remote("there/index", "v1")).toEqual(mine.manifest);
+    const platform = encodeURIComponent('{"os":"linux","architecture":"s390x"}');
+    const absent = await post(`/images/${to}/push?tag=v1&platform=${platform}`);
+    expect(absent.error).toContain("does not provide the specified platform (linux/s390x)");
   });
 
   test("of a whole index brings it all, with its attestations", async () => {
     const mine = makeImage([fileLayer("arch", "attested")]);
-    const statement = makeImage([{ tar: Buffer.from('{"sbom":true}'), compression: "none" }]);
+    const type = { "in-toto.io/predicate-type": "https://spdx.dev/Document" };
+    const more = { mediaType: "application/vnd.in-toto+json", annotations: type };
+    const statement = makeImage([{ tar: Buffer.from('{"sbom":true}'), compression: "none", more }]);
     for (const image of [mine, statement]) {
       await putImage(source.url, "push/whole", image.digest, image);
     }
@@ -177,6 +182,12 @@ describe.skipIf(!able)("a push", () => {
     expect(await ok(`/images/${to}/push?tag=v1`)).toContain(index.digest);
     expect(sha256(await remote("there/whole", "v1"))).toBe(index.digest);
     expect(await remote("there/whole", statement.digest)).toEqual(statement.manifest);
+    const attested = async (query: string): Promise<unknown> =>
+      (await engine.fetch(`/images/${to}:v1/attestations${query}`)).json();
+    const said = { PredicateType: "https://spdx.dev/Document" };
+    expect(await attested("")).toMatchObject([said]);
+    expect(await attested("?statement=1")).toMatchObject([{ ...said, Statement: { sbom: true } }]);
+    expect(await attested("?type=https://slsa.dev/provenance/v1")).toEqual([]);
   });
 
   test("leaves foreign layers where they are", async () => {

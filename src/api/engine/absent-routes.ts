@@ -8,7 +8,6 @@ const ABSENT: Readonly<Record<string, string>> = {
   "POST /build/cancel": "building images",
   "POST /session": "building images",
   "POST /grpc": "building images",
-  "GET /images/{name}/attestations": "attestations of an image",
   "GET /plugins": "plugins",
   "GET /plugins/privileges": "plugins",
   "POST /plugins/pull": "plugins",

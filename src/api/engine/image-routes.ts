@@ -1,5 +1,10 @@
 import { isNaruError, NaruError } from "../../base/mod.ts";
-import { decodeFilters, type ImageSummary, type ProgressMessage } from "../../spec/mod.ts";
+import {
+  decodeFilters,
+  type ImageSummary,
+  isObject,
+  type ProgressMessage,
+} from "../../spec/mod.ts";
 import { JsonStreamWriter, streamBody } from "../../transport/mod.ts";
 import type { Call } from "./call.ts";
 import { streamErrorText } from "./errors.ts";
@@ -16,6 +21,8 @@ const LIST_FILTERS: ReadonlySet<string> = new Set([
   "until",
 ]);
 const PRUNE_FILTERS: ReadonlySet<string> = new Set(["dangling", "label", "until"]);
+const MANIFESTS_IN_LIST = 1047;
+const MANIFESTS_IN_INSPECT = 1048;
 const SINGULAR_FILTER_UNTIL = 1040; // `filter=` was the reference filter of old clients
 
 const list: PlainHandler = async (call, { images }) => {
@@ -25,24 +32,58 @@ const list: PlainHandler = async (call, { images }) => {
   if (singular !== "" && call.version <= SINGULAR_FILTER_UNTIL) {
     filters = new Map([...filters, ["reference", [singular]]]);
   }
-  // `digests` has no effect since 1.24; `manifests` and `identity` add fields where a store has them.
+  // `digests` has no effect since 1.24; `identity` adds fields where a store has them.
   const found = await images.list({
     all: query.flag("all"),
     sharedSize: query.flag("shared-size"),
+    manifests: query.flag("manifests") && call.version >= MANIFESTS_IN_LIST,
     filters,
   });
   call.json(found.map((image) => shapeFor("imageSummary", call.version, image)));
 };
 
 const inspect: PlainHandler = async (call, { images }) => {
-  refuse(call, "platform");
-  call.json(shapeFor("imageInspect", call.version, await images.inspect(call.param)));
+  const platform = platformOf(call);
+  const manifests = call.query.flag("manifests") && call.version >= MANIFESTS_IN_INSPECT;
+  if (manifests && platform !== "") {
+    const message = "conflicting options: manifests and platform cannot both be given";
+    throw new NaruError("invalid_argument", message);
+  }
+  const shown = await images.inspect(call.param, { platform, manifests });
+  call.json(shapeFor("imageInspect", call.version, shown));
 };
 
 const history: PlainHandler = async (call, { images }) => {
-  refuse(call, "platform");
-  call.json(await images.history(call.param));
+  call.json(await images.history(call.param, platformOf(call)));
 };
+
+const attestations: PlainHandler = async (call, { images }) => {
+  const { query } = call;
+  if (query.all("platform").length > 1) {
+    throw new NaruError("invalid_argument", "platform: only one may be given");
+  }
+  const statement = query.flag("statement");
+  const options = { platform: platformOf(call), types: query.all("type"), statement };
+  call.json(await images.attestations(call.param, options));
+};
+
+/** An OCI platform in JSON, or `os/arch/variant`; "" when none is named. */
+function platformOf(call: Call): string {
+  const text = call.query.text("platform");
+  if (!text.startsWith("{")) return text;
+  const wrong = (): NaruError =>
+    new NaruError("invalid_argument", `failed to parse platform "${text.slice(0, 100)}"`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw wrong();
+  }
+  if (!isObject(value)) throw wrong();
+  const part = (key: string): string => (typeof value[key] === "string" ? value[key] : "");
+  if (part("os") === "" || part("architecture") === "") throw wrong();
+  return [part("os"), part("architecture"), part("variant")].filter(Boolean).join("/");
+}
 
 const tag: PlainHandler = async (call, { images }) => {
   await images.tag(call.param, { repo: call.query.text("repo"), tag: call.query.text("tag") });
@@ -106,9 +147,9 @@ function namesOne(name: string): boolean {
 }
 
 const push: PlainHandler = async (call, context) => {
-  refuse(call, "platform");
   const pushed = context.images.push({
     name: call.param,
+    platform: platformOf(call),
     tag: call.query.text("tag"),
     credentials: credentialsOf(call),
     signal: call.signal,
@@ -190,6 +231,7 @@ export const IMAGE_ROUTES: readonly EngineRoute[] = [
   plain("POST /images/prune", prune, { since: 1025 }),
   plain("GET /images/{name}/json", inspect),
   plain("GET /images/{name}/history", history),
+  plain("GET /images/{name}/attestations", attestations),
   plain("POST /images/{name}/push", push),
   plain("POST /images/{name}/tag", tag),
   plain("DELETE /images/{name}", remove),

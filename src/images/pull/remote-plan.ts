@@ -4,6 +4,7 @@ import {
   decodeImageConfig,
   decodeIndex,
   decodeManifest,
+  formatPlatform,
   hostPlatform,
   INDEX_DEPTH_MAX,
   isImageConfigType,
@@ -18,7 +19,7 @@ import type {
   RepositoryName,
   SizedDigest,
 } from "../../registry-client/mod.ts";
-import type { Descriptor, ImageConfig, ImageManifest, Platform } from "../../spec/mod.ts";
+import type { Descriptor, ImageConfig, ImageManifest } from "../../spec/mod.ts";
 
 /** A document that was read whole, to be kept as a blob. */
 export interface RemoteDocument {
@@ -145,7 +146,7 @@ export function choosePlatform(manifests: readonly Descriptor[], platform: strin
   if (best !== undefined) return best.descriptor;
   throw new NaruError(
     "not_found",
-    `no matching manifest for ${platformText(wanted)} in the manifest list entries`,
+    `no matching manifest for ${formatPlatform(wanted)} in the manifest list entries`,
   );
 }
 
@@ -158,10 +159,6 @@ export function isAttestation(descriptor: Descriptor): boolean {
   );
 }
 
-function platformText({ os, architecture, variant }: Platform): string {
-  return [os, architecture, ...(variant === undefined ? [] : [variant])].join("/");
-}
-
 /** One manifest without an index says only in its configuration what it is for. */
 function checkPlatform(config: ImageConfig, platform: string, target: string): void {
   const wanted = platform === "" ? hostPlatform() : parsePlatform(platform);
@@ -171,7 +168,7 @@ function checkPlatform(config: ImageConfig, platform: string, target: string): v
   if (platform === "" && config.os === wanted.os) return;
   throw new NaruError(
     "not_found",
-    `image with reference ${target} was found but its platform (${platformText(config)}) does not match the specified platform (${platformText(wanted)})`,
+    `image with reference ${target} was found but its platform (${formatPlatform(config)}) does not match the specified platform (${formatPlatform(wanted)})`,
   );
 }
 

@@ -15,6 +15,7 @@ import type { BlobStore } from "../../storage/mod.ts";
 import type { ImageTable } from "../image-table.ts";
 import type { Emit } from "../progress.ts";
 import { LayerProgress } from "../pull/pull-progress.ts";
+import { findVariant } from "../variants.ts";
 import { type PushPlan, planPush } from "./push-plan.ts";
 
 export interface PushInput {
@@ -25,6 +26,8 @@ export interface PushInput {
   readonly clock: Clock;
   readonly emit: Emit;
   readonly access: RegistryAccess;
+  /** "" for all that the name stands for. */
+  readonly platform: string;
 }
 
 /** Pushes one tag: blobs side by side, then manifests, the tag last. Throws not_found, unauthorized, … */
@@ -35,7 +38,7 @@ export async function pushImage(reference: Reference, input: PushInput): Promise
   if (row === undefined) {
     throw new NaruError("not_found", `tag does not exist: ${formatFamiliar(reference)}`);
   }
-  const { plan, instead } = await choosePlan(row, input);
+  const { plan, instead } = await choosePlan(row, reference, input);
   await new BlobPushes(reference, plan, input).run();
   const tag = reference.tag ?? "";
   for (const [index, manifest] of plan.manifests.entries()) {
@@ -59,8 +62,15 @@ export async function pushImage(reference: Reference, input: PushInput): Promise
 /** The whole of what the name stands for; of an index that is here in part, the image that is. */
 async function choosePlan(
   row: { readonly image: Digest; readonly target: Digest },
-  { table, blobs }: PushInput,
+  reference: Reference,
+  input: PushInput,
 ): Promise<{ plan: PushPlan; instead?: unknown }> {
+  const { table, blobs, platform } = input;
+  if (platform !== "") {
+    const variant = await findVariant(input, formatFamiliar(reference), platform);
+    const only = await planPush(variant.row.manifest, blobs);
+    if (only !== undefined) return { plan: only };
+  }
   const image = table.image(row.image);
   if (image === undefined) throw new NaruError("not_found", `No such image: ${row.image}`);
   const own = image.manifest;

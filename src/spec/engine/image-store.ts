@@ -1,4 +1,5 @@
 import type { Digest } from "../../base/mod.ts";
+import type { Descriptor, Platform } from "../oci/mod.ts";
 
 /** What a check of one blob found. `/naru/v1/images/verify` */
 export interface BlobCheck {
@@ -20,4 +21,22 @@ export interface StoredThing {
   readonly Size: number;
   /** Empty: it is garbage. */
   readonly Why: readonly string[];
+}
+
+/** One manifest of an image's index. @see reference engine-api ImageManifestSummary */
+export interface ImageManifestSummary {
+  ID: string;
+  Descriptor: Descriptor;
+  Available: boolean;
+  Size: { Content: number; Total: number };
+  Kind: "image" | "attestation";
+  ImageData?: { Platform: Platform; Containers: string[]; Size: { Unpacked: number } };
+  AttestationData?: { For: string };
+}
+
+/** @see reference engine-api AttestationStatement */
+export interface AttestationStatement {
+  Descriptor: Descriptor;
+  PredicateType: string;
+  Statement?: unknown;
 }

@@ -1,5 +1,6 @@
 import type { Timestamp } from "../../base/mod.ts";
 import type { ContainerConfig } from "./container-config.ts";
+import type { ImageManifestSummary } from "./image-store.ts";
 
 /** An element of `GET /images/json`, newest shape. */
 export interface ImageSummary {
@@ -15,6 +16,8 @@ export interface ImageSummary {
   Labels: Record<string, string> | null;
   /** -1 unless computed. */
   Containers: number;
+  /** When asked for. */
+  Manifests?: ImageManifestSummary[];
 }
 
 /** `GET /images/{name}/json`, newest shape. */
@@ -37,6 +40,8 @@ export interface ImageInspect {
   RootFS: { Type: "layers"; Layers: string[] };
   Metadata: { LastTagTime: Timestamp };
   Descriptor?: { mediaType: string; digest: string; size: number };
+  /** When asked for. */
+  Manifests?: ImageManifestSummary[];
 }
 
 /** An element of `GET /images/{name}/history`. */
