@@ -1,3 +1,4 @@
+import { errorMessage } from "../base/mod.ts";
 import type { Logger } from "../observe/mod.ts";
 import type { OutputStream, StdioClient } from "./contract.ts";
 import type { LogSpool, Positions, SpoolCursor } from "./log/spool.ts";
@@ -95,7 +96,10 @@ export class HubClient {
     if (this.#running) return;
     this.#running = true;
     void this.#deliver().catch((error: unknown) => {
-      this.#driver.logger.debug("stdio client left", { error });
+      // Seldom, and all that is left of it when somebody asks why a client has not everything.
+      const { lagBytes } = this;
+      const left = { lagBytes, error: errorMessage(error) };
+      if (lagBytes > 0) this.#driver.logger.info("a client left before it had all output", left);
       this.detach();
     });
   }
