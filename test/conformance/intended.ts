@@ -138,7 +138,7 @@ const FACTS: readonly Intended[] = [
   {
     why: "fields that came after 1.41; older clients ignore them",
     case: /^info$/,
-    path: /^json\.(DefaultAddressPools|FirewallBackend\.Driver|CDISpecDirs|ProductLicense|DiscoveredDevices|Containerd)$/,
+    path: /^json\.(DefaultAddressPools|FirewallBackend\.Driver|CDISpecDirs(\.\d+)?|ProductLicense|DiscoveredDevices|Containerd)$/,
     docker: /^absent$/,
   },
 ];
