@@ -12,7 +12,8 @@ export async function getBlob(
 ): Promise<void> {
   const { request, response } = exchange;
   const digest = parseContentDigest(target.digest);
-  const blob = await openBlob(parts, target.repository, digest);
+  const fetch = request.method !== "HEAD"; // who asks for the size shall not cost a download
+  const blob = await openBlob(parts, target.repository, digest, fetch);
   if (blob === undefined) throw refusal("BLOB_UNKNOWN", `there is no blob ${digest} here`);
   const headers = {
     "Content-Type": "application/octet-stream",
@@ -63,9 +64,10 @@ async function openBlob(
   { catalog, blobs, upstream }: RegistryParts,
   repository: string,
   digest: ContentDigest,
+  fetch: boolean,
 ): Promise<OpenedBlob | undefined> {
   const link = catalog.seeBlob(repository, digest);
-  if (link === undefined) return await upstream?.openBlob(repository, digest);
+  if (link === undefined) return await upstream?.openBlob(repository, digest, { fetch });
   return { sizeBytes: link.sizeBytes, read: (range) => blobs.read(link.content, range) };
 }
 

@@ -127,8 +127,17 @@ export class Catalog {
 
   /** True when a push may still count on a blob or manifest that came at `sinceMs`. */
   isAwaited(name: string, digest: ContentDigest, sinceMs: number): boolean {
+    return this.isSeenWithin(name, digest, { sinceMs, withinMs: this.#leaseMs });
+  }
+
+  /** True when somebody asked for it within this time, or it came then, or this server started then. */
+  isSeenWithin(
+    name: string,
+    digest: ContentDigest,
+    { sinceMs, withinMs }: { readonly sinceMs: number; readonly withinMs: number },
+  ): boolean {
     const seenMs = this.#seen.get(`${name}@${digest}`) ?? 0;
-    return this.#clock.nowMs() - Math.max(seenMs, sinceMs, this.#openedMs) < this.#leaseMs;
+    return this.#clock.nowMs() - Math.max(seenMs, sinceMs, this.#openedMs) < withinMs;
   }
 
   /** Durable when it resolves. */

@@ -7,6 +7,10 @@ import type { Retention, Rules } from "./rules.ts";
 import type { Uploads } from "./uploads.ts";
 
 const DAY_MS = 24 * 3600 * 1000;
+/** In a cache, where #whyUsed has the say. */
+const UNUSED_TAGS_GO: Retention = {
+  ...{ keepLast: 0, keepDays: undefined, keepTags: [], untaggedDays: 0 },
+};
 
 /** One thing that was looked at, and what was decided. */
 export interface GarbageLine {
@@ -25,6 +29,8 @@ export interface GarbageParts {
   readonly uploads: Uploads;
   readonly rules: Rules;
   readonly clock: Clock;
+  /** Of a cache: what nobody has asked for within this time goes. Undefined: what was pushed stays. */
+  readonly unusedMs?: number | undefined;
 }
 
 /**
@@ -76,13 +82,15 @@ class RepositoryGarbage {
   async *tags(): AsyncGenerator<GarbageLine, void, undefined> {
     const { catalog, rules, clock } = this.#parts;
     const { name, tags } = this.#repository;
-    const retention = rules.retention(name);
+    const isCache = this.#parts.unusedMs !== undefined;
+    const retention = isCache ? UNUSED_TAGS_GO : rules.retention(name);
     const newestFirst = [...tags].toSorted(([, a], [, b]) => b.pushedMs - a.pushedMs);
     for (const [rank, [tag, record]] of newestFirst.entries()) {
       const ageMs = clock.nowMs() - record.pushedMs;
       const reason = rules.isImmutable(name, tag)
         ? "immutable"
-        : whyTagStays(retention, { tag, rank, ageMs });
+        : (this.#whyUsed(record.digest, record.pushedMs) ??
+          whyTagStays(retention, { tag, rank, ageMs }));
       const unless = (): boolean => tags.get(tag) !== record; // pushed again meanwhile
       const goes =
         reason === undefined && (this.#dryRun || (await catalog.removeTag(name, tag, unless)));
@@ -91,10 +99,17 @@ class RepositoryGarbage {
     }
   }
 
+  #whyUsed(digest: ContentDigest, sinceMs: number): string | undefined {
+    const { catalog, unusedMs: withinMs } = this.#parts;
+    if (withinMs === undefined) return undefined;
+    const isUsed = catalog.isSeenWithin(this.#repository.name, digest, { sinceMs, withinMs });
+    return isUsed ? "asked for lately" : undefined;
+  }
+
   async *manifests(): AsyncGenerator<GarbageLine, void, undefined> {
     const { catalog, rules } = this.#parts;
     const { name, manifests } = this.#repository;
-    const days = rules.retention(name)?.untaggedDays;
+    const days = this.#parts.unusedMs === undefined ? rules.retention(name)?.untaggedDays : 0;
     // What an index or a subject held goes after it: until nothing more does.
     for (let before = -1; before !== this.#goneManifests.size; ) {
       before = this.#goneManifests.size;
@@ -137,6 +152,8 @@ class RepositoryGarbage {
     );
     if (repository.usesOf(digest) > gone.length) return "in an index";
     if (record.subject !== "" && this.#isHere(record.subject)) return `refers to ${record.subject}`;
+    const used = this.#whyUsed(digest, record.pushedMs);
+    if (used !== undefined) return used;
     if (days === undefined) return "untagged manifests stay here";
     if (clock.nowMs() - record.pushedMs < days * DAY_MS)
       return `untagged for less than ${days} days`;

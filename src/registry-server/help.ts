@@ -49,6 +49,7 @@ Cache of another registry
                                 naru daemon --mirror HOST=http://ADDRESS, dockerd --registry-mirror
   --proxy-username NAME --proxy-password-file FILE
                               Who asks upstream
+  --proxy-keep TIME           How long what nobody asks for stays (default 744h, a month)
 
 What happened
   --audit-log FILE            One JSON object a line: who pulled, pushed, deleted or was refused what

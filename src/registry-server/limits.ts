@@ -34,6 +34,8 @@ export const PAGE_MAX = 10_000;
 export const REFERRERS_PAGE_BYTES: number = 2 * MiB;
 export const REFERRERS_PAGE_COUNT = 1000;
 
+/** How long a cache keeps what nobody asks for: a month covers monthly builds. */
+export const UNUSED_MS_DEFAULT: number = 31 * 24 * 3600 * SECOND_MS;
 /** How often a server collects garbage by itself. */
 export const COLLECT_MS_DEFAULT: number = 3600 * SECOND_MS;
 

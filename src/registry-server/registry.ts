@@ -21,6 +21,8 @@ export interface RegistryOptions {
   readonly events: (work: WorkQueue) => RegistryEvents;
   /** Of a read-through cache. */
   readonly upstream?: (parts: CacheParts) => Upstream;
+  /** Of a read-through cache: how long it keeps what nobody asks for. */
+  readonly unusedMs?: number | undefined;
   readonly leaseMs: number;
   /** False for a command that looks after a root that no server serves. */
   readonly isServed: boolean;
@@ -77,7 +79,7 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
       collecting = promise;
       await before;
       try {
-        yield* collectGarbage(parts, { dryRun });
+        yield* collectGarbage({ ...parts, unusedMs: options.unusedMs }, { dryRun });
       } finally {
         resolve();
       }

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { parseArgs } from "node:util";
 import { errorMessage, MS_NS, NaruError, parseDurationNs } from "../base/mod.ts";
 import type { LogLevel } from "../observe/mod.ts";
-import { COLLECT_MS_DEFAULT, LEASE_MS_DEFAULT } from "./limits.ts";
+import { COLLECT_MS_DEFAULT, LEASE_MS_DEFAULT, UNUSED_MS_DEFAULT } from "./limits.ts";
 
 const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error", "fatal"];
 const DEFAULT_PORT = 5000; // what clients of Docker's registry try on localhost
@@ -22,6 +22,8 @@ export interface ServeFlags {
   readonly proxy: string;
   readonly proxyUsername: string;
   readonly proxyPasswordFile: string;
+  /** How long a cache keeps what nobody asks for. */
+  readonly proxyKeepMs: number;
   readonly auditLog: string;
   readonly webhooks: readonly string[];
   readonly webhookSecretFile: string;
@@ -53,6 +55,7 @@ const OPTIONS = {
   proxy: { type: "string" },
   "proxy-username": { type: "string" },
   "proxy-password-file": { type: "string" },
+  "proxy-keep": { type: "string" },
   "audit-log": { type: "string" },
   webhook: { type: "string", multiple: true },
   "webhook-secret-file": { type: "string" },
@@ -79,6 +82,7 @@ export function readServeFlags(argv: readonly string[]): ServeFlags {
     proxy: httpUrl("proxy", text("proxy")),
     proxyUsername: text("proxy-username"),
     proxyPasswordFile: text("proxy-password-file"),
+    proxyKeepMs: durationMs("proxy-keep", text("proxy-keep"), UNUSED_MS_DEFAULT),
     webhooks: [values.webhook ?? []].flat().map((url) => httpUrl("webhook", url)),
     webhookSecretFile: text("webhook-secret-file"),
     collectMs: durationMs("gc-interval", text("gc-interval"), COLLECT_MS_DEFAULT),

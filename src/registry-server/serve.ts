@@ -51,7 +51,7 @@ export async function serveRegistry(flags: ServeFlags, logger: Logger): Promise<
   const cache = flags.proxy === "" ? undefined : openCache(flags, logger);
   const registry = await openRegistry({
     ...{ root: flags.root, rules, leaseMs: flags.leaseMs, isServed: true },
-    ...(cache && { upstream: (kept) => cache.upstream(kept) }),
+    ...(cache && { upstream: (kept) => cache.upstream(kept), unusedMs: flags.proxyKeepMs }),
     ...{ access: gate.access, clock: systemClock, logger },
     events: (work) => {
       const urls = flags.webhooks;

@@ -153,12 +153,10 @@ export class Uploads {
       throw refusal("TOOMANYREQUESTS", `${RECEIVING_MAX} uploads are under way: try again`);
     }
     this.#receiving += 1;
-    const stopped = new Promise<never>((_, reject) => {
-      session.stop = reject;
-    });
-    stopped.catch(() => undefined);
+    const stop = new Stop();
+    session.stop = (reason) => stop.now(reason);
     try {
-      await append(session, source, { stopped, sizeBytesMax });
+      await append(session, source, { stop, sizeBytesMax });
     } catch (error) {
       throw diskError(error, "receiving a blob");
     } finally {
@@ -240,6 +238,25 @@ export class UploadWork {
   }
 }
 
+/** Ends a wait from outside. Not a race with one promise: that would keep each chunk until the end. */
+class Stop {
+  #reason: Error | undefined;
+  #reject: ((reason: Error) => void) | undefined;
+
+  now(reason: Error): void {
+    this.#reason ??= reason;
+    this.#reject?.(this.#reason);
+  }
+
+  or<T>(promise: Promise<T>): Promise<T> {
+    if (this.#reason !== undefined) return Promise.reject(this.#reason);
+    return new Promise((resolve, reject) => {
+      this.#reject = reject;
+      promise.then(resolve, reject);
+    });
+  }
+}
+
 async function hashFile(path: string): Promise<Hash> {
   const hash = createHash("sha256");
   for await (const chunk of new FileStream(path)) hash.update(chunk);
@@ -256,7 +273,7 @@ async function digestOfFile(path: string, like: ContentDigest): Promise<ContentD
 async function append(
   session: Session,
   source: ByteStream,
-  limits: { readonly stopped: Promise<never>; readonly sizeBytesMax: number },
+  limits: { readonly stop: Stop; readonly sizeBytesMax: number },
 ): Promise<void> {
   const path = join(session.folder, "data");
   session.hash ??= await hashFile(path);
@@ -280,7 +297,7 @@ async function append(
   const iterator = source[Symbol.asyncIterator]();
   try {
     for (;;) {
-      const next = await Promise.race([iterator.next(), limits.stopped]);
+      const next = await limits.stop.or(iterator.next());
       if (next.done === true) break;
       gathered.push(next.value);
       gatheredBytes += next.value.byteLength;

@@ -123,13 +123,18 @@ export class Upstream {
     await catalog.putManifest(name, manifest, isTag ? [reference] : [], () => undefined);
   }
 
-  /** Undefined when upstream has no such blob in this repository. */
-  async openBlob(name: string, digest: ContentDigest): Promise<OpenedBlob | undefined> {
+  /** Undefined when upstream has no such blob in this repository. Without `fetch` its size alone is asked. */
+  async openBlob(
+    name: string,
+    digest: ContentDigest,
+    { fetch }: { readonly fetch: boolean },
+  ): Promise<OpenedBlob | undefined> {
     if (!isDigest(digest)) return undefined; // the client side speaks sha256
     const known = (await this.#fetching.get(digest))?.names.has(name) === true;
     // What another repository has is nothing to this one until upstream says so.
     const sizeBytes = known ? undefined : await this.#sizeOf(name, digest);
     if (!known && sizeBytes === undefined) return undefined;
+    if (!fetch && sizeBytes !== undefined) return { sizeBytes, read: () => nothing() };
     const fetching = await (this.#fetching.get(digest) ?? this.#begin(name, digest, sizeBytes));
     if (fetching !== undefined) {
       fetching.names.add(name);
@@ -237,6 +242,8 @@ export class Upstream {
     return await client.referrers(this.#at(name), digest, options);
   }
 }
+
+async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}
 
 /** What the writer gets, or the blob when its file got its last name before it could be opened. */
 async function* followed(

@@ -1,5 +1,7 @@
 /** The registry as a read-through cache in front of another one. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { type FaultProxy, startFaultProxy } from "../harness/fault-proxy.ts";
 import { startRegistry, type TestRegistry } from "../harness/registry.ts";
 import { noise } from "../harness/registry-image.ts";
@@ -121,6 +123,38 @@ describe("a cache", () => {
       .filter(({ method, path }) => method === "GET" && path.includes("/blobs/"))
       .reduce((sum, { bytes }) => sum + bytes, 0);
     expect(fetched).toBeLessThan(BIG_BYTES * 1.1);
+  });
+
+  test("who asks for the size alone costs no download; what nobody asks for goes", async () => {
+    const one = await startRegistry({
+      args: [
+        "--proxy",
+        wire.url,
+        "--proxy-keep",
+        "1s",
+        "--gc-grace",
+        "0s",
+        "--gc-interval",
+        "200ms",
+      ],
+    });
+    try {
+      const { digest, layer } = await origin.pushArtifact("lib/unused", "v1");
+      const reader = new RegistryRequests(one.url);
+      wire.clear();
+      const head = await reader.send("HEAD", `/v2/lib/unused/blobs/${layer}`);
+      expect([head.status, head.headers.get("content-length")]).toEqual([200, "64"]);
+      expect(blobRequests()).toBe(0);
+      await (await reader.send("GET", "/v2/lib/unused/manifests/v1")).text();
+      await (await reader.send("GET", `/v2/lib/unused/blobs/${layer}`)).arrayBuffer();
+      const files = (): string[] => readdirSync(join(one.root, "blobs/sha256"));
+      expect(files()).toContain(digest.replace("sha256:", ""));
+      for (let tries = 0; tries < 200 && files().length > 0; tries += 1) await Bun.sleep(25);
+      expect(files()).toEqual([]);
+      expect((await reader.send("GET", "/v2/lib/unused/manifests/v1")).status).toBe(200);
+    } finally {
+      await one.close();
+    }
   });
 
   test("what upstream sends wrong is not kept", async () => {

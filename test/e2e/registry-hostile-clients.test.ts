@@ -129,6 +129,20 @@ describe("uploads", () => {
   });
 });
 
+describe("memory", () => {
+  test("a large blob passes through, both ways", async () => {
+    const large = Buffer.alloc(256 * 1024 * 1024, "what is pushed must not stay in memory");
+    const digest = sha256(large);
+    const posted = await client.send("POST", `/v2/hostile/blobs/uploads/?digest=${digest}`, {
+      body: large,
+    });
+    expect(posted.status).toBe(201);
+    const found = await client.send("GET", `/v2/hostile/blobs/${digest}`);
+    expect((await found.arrayBuffer()).byteLength).toBe(large.length);
+    expect(peakBytes(registry.pid)).toBeLessThan(250_000_000);
+  });
+});
+
 describe("requests", () => {
   test("headers without end, and headers that are too large", async () => {
     const large = await raw(`GET /v2/ HTTP/1.1\r\nHost: x\r\nX: ${"a".repeat(400_000)}\r\n\r\n`);
@@ -246,6 +260,11 @@ function generator(seed: number): () => number {
     state ^= state << 5;
     return state >>> 0;
   };
+}
+
+function peakBytes(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) * 1024;
 }
 
 function residentBytes(pid: number): number {
