@@ -6,7 +6,7 @@ import { gzipSync } from "node:zlib";
 import { BUSYBOX, busyboxRootfs } from "../../scripts/base-image.ts";
 import { type TarEntry, tarArchive } from "../../scripts/tar-writer.ts";
 
-const CACHE: string = "/tmp/naru-test-cache";
+export const CACHE: string = "/tmp/naru-test-cache";
 
 /** What goes into an image made on the spot. */
 export interface ImagePlan {
