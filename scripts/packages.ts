@@ -31,6 +31,7 @@ export const TEST_PACKAGES: readonly string[] = [
 export const OPTIONAL_TEST_PACKAGES: readonly string[] = [
   "docker-registry", // the foreign registry that images are pulled from and pushed to
   "skopeo", // the other client of it
+  "docker-compose", // projects of several services, with python3-docker
   "docker.io", // the peer to compare with, and the stock client
   "qemu-system-x86", // cgroup v2 under Debian's kernel, test/vm
 ];

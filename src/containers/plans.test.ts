@@ -183,6 +183,8 @@ describe("status text", () => {
     expect(statusText({ kind: "starting", before: exited }, 0n)).toBe(
       "Exited (3) Less than a second ago",
     );
+    const byPolicy = { kind: "starting", before: exited, againAtNs: "0" } as const;
+    expect(statusText(byPolicy, 0n)).toBe("Restarting (3) Less than a second ago");
   });
 
   test("a longer time is never a shorter text in another unit", () => {

@@ -52,9 +52,11 @@ export async function startContainer(room: Room, id: string, reason: StartReason
   }
   cancelRestart(room, id);
   const before = settledState(record.state);
+  const { state } = record;
+  const again = state.kind === "restarting" ? { againAtNs: state.againAtNs } : {};
   const intent = room.table.update(id, (now) => ({
     ...now,
-    state: { kind: "starting", before },
+    state: { kind: "starting", before, ...again },
     runNumber: now.runNumber + 1,
     endpoints: [],
     restartCount: reason.byUser ? 0 : now.restartCount + 1,

@@ -20,7 +20,12 @@ export interface ExitInfo {
 export type ContainerLifeState =
   /** `error` and `exitCode` tell of a start that failed. */
   | { readonly kind: "created"; readonly error: string; readonly exitCode: number }
-  | { readonly kind: "starting"; readonly before: SettledState }
+  | {
+      readonly kind: "starting";
+      readonly before: SettledState;
+      /** A restart policy starts it: clients see `restarting` until it runs. */
+      readonly againAtNs?: string;
+    }
   | {
       readonly kind: "running";
       readonly handle: MonitorHandle;
@@ -37,7 +42,10 @@ export type SettledState = Extract<ContainerLifeState, { kind: "created" | "exit
 export function shownState(
   state: ContainerLifeState,
 ): Exclude<ContainerLifeState, { kind: "starting" }> {
-  return state.kind === "starting" ? state.before : state;
+  if (state.kind !== "starting") return state;
+  const { before, againAtNs } = state;
+  if (againAtNs === undefined || before.kind !== "exited") return before;
+  return { ...before, kind: "restarting", againAtNs };
 }
 
 /** The last exit, if there was one. */
