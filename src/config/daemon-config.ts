@@ -33,7 +33,28 @@ export interface RegistryConfig {
 }
 
 /** The daemon's configuration after flags, file and defaults were merged and checked. */
-export interface DaemonConfig {
+/** What the options say of one family of the default bridge; "" where they say nothing. */
+export interface BridgeFamilyConfig {
+  /** With prefix length. */
+  readonly address: string;
+  readonly fixedCidr: string;
+  readonly gateway: string;
+}
+
+/** Which addresses networks have. */
+export interface NetworkConfig {
+  readonly bridge4: BridgeFamilyConfig;
+  /** Undefined: the default bridge has IPv4 alone. */
+  readonly bridge6: BridgeFamilyConfig | undefined;
+  /** Where subnets come from; none: dockerd's pools. */
+  readonly addressPools: readonly { readonly base: string; readonly size: number }[];
+  /** By driver: options of networks that do not say otherwise. */
+  readonly networkOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** What `host-gateway` means; none: the host's addresses on the default bridge. */
+  readonly hostGateways: readonly string[];
+}
+
+export interface DaemonConfig extends NetworkConfig {
   readonly hosts: readonly string[];
   /** Group name or number that owns the unix socket; "" leaves root. */
   readonly group: string;
@@ -47,8 +68,6 @@ export interface DaemonConfig {
   readonly labels: readonly string[];
   /** Bridge name, or "none". */
   readonly bridge: string;
-  /** Address with prefix length, or "" to choose one. */
-  readonly bip: string;
   /** Bytes; 0 leaves the kernel's. */
   readonly mtu: number;
   readonly icc: boolean;

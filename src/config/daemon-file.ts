@@ -88,9 +88,7 @@ function wantOf(option: DaemonOption, value: unknown): string | undefined {
         ? undefined
         : "a list of strings";
     case "map":
-      return isObject(value) && Object.values(value).every((item) => typeof item === "string")
-        ? undefined
-        : "an object of strings";
+      return isMap(value) ? undefined : "an object of strings";
     case "runtimes":
       return isObject(value) && Object.values(value).every(isRuntime)
         ? undefined
@@ -103,6 +101,14 @@ function wantOf(option: DaemonOption, value: unknown): string | undefined {
       return isObject(value) && Object.values(value).every(isTexts)
         ? undefined
         : 'an object like {"docker.io": ["https://mirror.example"]}';
+    case "pools":
+      return Array.isArray(value) && value.every(isPool)
+        ? undefined
+        : 'a list like [{"base": "10.20.0.0/16", "size": 24}]';
+    case "network-options":
+      return isObject(value) && Object.values(value).every(isMap)
+        ? undefined
+        : 'an object like {"bridge": {"com.docker.network.driver.mtu": "1400"}}';
     case "proxies":
       return isObject(value) && Object.entries(value).every(isProxy)
         ? undefined
@@ -110,6 +116,19 @@ function wantOf(option: DaemonOption, value: unknown): string | undefined {
     case "object":
       return undefined; // refused below whatever it holds, unless empty
   }
+}
+
+function isMap(value: unknown): boolean {
+  return isObject(value) && Object.values(value).every((item) => typeof item === "string");
+}
+
+function isPool(value: unknown): boolean {
+  return (
+    isObject(value) &&
+    Object.keys(value).length === 2 &&
+    typeof value["base"] === "string" &&
+    Number.isSafeInteger(value["size"])
+  );
 }
 
 const PROXY_KEYS: ReadonlySet<string> = new Set(["http-proxy", "https-proxy", "no-proxy"]);

@@ -11,6 +11,8 @@ const SEVERAL: ReadonlySet<string> = new Set([
   "runtimes",
   "ulimits",
   "mirrors",
+  "pools",
+  "network-options",
   "object",
 ]);
 

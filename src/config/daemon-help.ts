@@ -10,6 +10,8 @@ const VALUE_NAME: Readonly<Record<DaemonOption["type"], string>> = {
   runtimes: " name=path",
   ulimits: " name=soft[:hard]",
   mirrors: " host=url",
+  pools: " base=subnet,size=bits",
+  "network-options": " driver=option=value",
   proxies: "",
   object: " value",
 };

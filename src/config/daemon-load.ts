@@ -8,6 +8,7 @@ import { readDaemonFile } from "./daemon-file.ts";
 import { type FlagValues, parseDaemonFlags } from "./daemon-flags.ts";
 import type { DaemonOption } from "./daemon-option.ts";
 import { MUST_STAY_ON } from "./daemon-options.ts";
+import { networksOf } from "./network-load.ts";
 import { splitPair, Values } from "./option-values.ts";
 import { registriesOf } from "./registry-load.ts";
 
@@ -87,7 +88,7 @@ function buildConfig(values: Values, configFile: string, defaults: DaemonDefault
     logFormat: values.oneOf("log-format", ["text", "json"], "text"),
     labels: values.list("labels").map(checkLabel),
     bridge: checkBridge(values.text("bridge", "naru0")),
-    bip: checkBip(values.text("bip")),
+    ...networksOf(values),
     mtu: values.whole("mtu", 0, { min: 0, max: MTU_MAX }),
     icc: values.flag("icc", true),
     ipMasquerade: values.flag("ip-masq", true),
@@ -180,22 +181,6 @@ function checkPublishAddress(text: string): string {
   if (text === "" || text === "0.0.0.0") return "";
   if (isIP(text) !== 0) return text;
   throw new NaruError("invalid_argument", `ip: want an IP address, got "${text}"`);
-}
-
-function checkBip(text: string): string {
-  if (text === "") return text;
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(text);
-  const good =
-    match !== null &&
-    match.slice(1, 5).every((part) => Number(part) <= 255) &&
-    Number(match[5]) >= 8 &&
-    Number(match[5]) <= 30;
-  if (!good)
-    throw new NaruError(
-      "invalid_argument",
-      `bip: want an IPv4 address with a prefix of 8 to 30, got "${text}"`,
-    );
-  return text;
 }
 
 function buildRuntimes(values: Values): Pick<DaemonConfig, "defaultRuntime" | "runtimes"> {

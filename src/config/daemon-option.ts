@@ -8,6 +8,8 @@ export type OptionType =
   | "runtimes" // `name=path` flags, or `{name: {path, runtimeArgs}}`
   | "ulimits" // `name=soft[:hard]` flags, or `{name: {Name, Soft, Hard}}`
   | "mirrors" // `host=url` flags, or `{host: [url, …]}` in the file
+  | "pools" // `base=subnet,size=bits` flags, or `[{base, size}]`
+  | "network-options" // `driver=option=value` flags, or `{driver: {option: value}}`
   | "proxies" // file only: `{http-proxy, https-proxy, no-proxy}`
   | "object"; // file only
 

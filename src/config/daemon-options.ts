@@ -1,4 +1,5 @@
 import type { DaemonOption } from "./daemon-option.ts";
+import { NETWORK_OPTIONS } from "./network-options.ts";
 import { REFUSED_OPTIONS } from "./refused-options.ts";
 import { REGISTRY_OPTIONS } from "./registry-options.ts";
 
@@ -76,12 +77,6 @@ const HONOURED: readonly DaemonOption[] = [
     short: "b",
     type: "string",
     help: "Name of the default bridge, or none",
-  },
-  {
-    key: "bip",
-    flag: "bip",
-    type: "string",
-    help: "Address and prefix of the default bridge, such as 172.20.0.1/16",
   },
   {
     key: "mtu",
@@ -251,6 +246,7 @@ const HONOURED: readonly DaemonOption[] = [
     type: "string",
     help: "Oldest API version to answer",
   },
+  ...NETWORK_OPTIONS,
   ...REGISTRY_OPTIONS,
 ];
 

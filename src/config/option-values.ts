@@ -30,6 +30,11 @@ export class Values {
     return value;
   }
 
+  items(key: string): readonly unknown[] {
+    const value = this.#values.get(key);
+    return Array.isArray(value) ? (value as unknown[]) : [];
+  }
+
   list(key: string): string[] {
     const value = this.#values.get(key);
     return Array.isArray(value) ? value.map(String) : [];

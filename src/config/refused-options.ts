@@ -1,6 +1,5 @@
 import type { DaemonOption } from "./daemon-option.ts";
 
-const NETWORKS = "this version of naru has the default IPv4 bridge only";
 const NO_SWARM = "naru has no swarm mode";
 const NO_CONTAINERD = "naru does not use containerd";
 const NO_BUILD = "this version of naru does not build images";
@@ -176,52 +175,25 @@ export const REFUSED_OPTIONS: readonly DaemonOption[] = [
   },
   { key: "nri-opts", flag: "nri-opts", type: "object", refuse: NO_CONTAINERD, help: "" },
   { key: "builder", flag: "", type: "object", refuse: NO_BUILD, help: "" },
-  { key: "bip6", flag: "bip6", type: "string", refuse: NETWORKS, help: "" },
   {
     key: "bridge-accept-fwmark",
     flag: "bridge-accept-fwmark",
     type: "string",
-    refuse: NETWORKS,
+    refuse: "this version of naru does not look at marks of packets",
     help: "",
   },
-  {
-    key: "default-address-pools",
-    flag: "default-address-pool",
-    type: "object",
-    refuse: NETWORKS,
-    help: "",
-  },
-  { key: "default-gateway", flag: "default-gateway", type: "string", refuse: NETWORKS, help: "" },
-  {
-    key: "default-gateway-v6",
-    flag: "default-gateway-v6",
-    type: "string",
-    refuse: NETWORKS,
-    help: "",
-  },
-  {
-    key: "default-network-opts",
-    flag: "default-network-opt",
-    type: "object",
-    refuse: NETWORKS,
-    help: "",
-  },
-  { key: "fixed-cidr", flag: "fixed-cidr", type: "string", refuse: NETWORKS, help: "" },
-  { key: "fixed-cidr-v6", flag: "fixed-cidr-v6", type: "string", refuse: NETWORKS, help: "" },
-  { key: "host-gateway-ips", flag: "host-gateway-ip", type: "list", refuse: NETWORKS, help: "" },
-  { key: "ipv6", flag: "ipv6", type: "boolean", refuse: NETWORKS, help: "" },
   {
     key: "network-control-plane-mtu",
     flag: "network-control-plane-mtu",
     type: "integer",
-    refuse: NETWORKS,
+    refuse: NO_SWARM,
     help: "",
   },
   {
     key: "network-diagnostic-port",
     flag: "network-diagnostic-port",
     type: "integer",
-    refuse: NETWORKS,
+    refuse: NO_SWARM,
     help: "",
   },
   {

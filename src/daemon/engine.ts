@@ -172,7 +172,6 @@ async function openContainers(
   const network = createNetworkService({
     ...networkOptions(config),
     ...{ engineShortId: identity.shortName, metadata, queue: work, events, logger },
-    addressPools: [],
   });
   closers.defer(() => network.close());
   const monitor = await createContainerMonitor({
@@ -207,14 +206,13 @@ async function openContainers(
 
 function networkOptions(
   config: DaemonConfig,
-): Omit<
-  NetworkServiceOptions,
-  "engineShortId" | "metadata" | "queue" | "events" | "logger" | "addressPools"
-> {
-  const { bridge, bip, mtu, icc, ipMasquerade, ipForward, ipForwardDrop } = config;
+): Omit<NetworkServiceOptions, "engineShortId" | "metadata" | "queue" | "events" | "logger"> {
+  const { bridge, mtu, icc, ipMasquerade, ipForward, ipForwardDrop } = config;
   const { dns, dnsSearch, dnsOptions } = config;
   return {
-    ...{ bridge, bip, mtu, icc, ipMasquerade, ipForward, ipForwardDrop },
+    ...{ ipv4: config.bridge4, ipv6: config.bridge6, addressPools: config.addressPools },
+    ...{ defaultOptions: config.networkOptions, hostGateways: config.hostGateways },
+    ...{ bridge, mtu, icc, ipMasquerade, ipForward, ipForwardDrop },
     ...{ dns, dnsSearch, dnsOptions },
     publishAddress: config.publishAddress,
     allowDirectRouting: config.allowDirectRouting,

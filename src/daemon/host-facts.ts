@@ -116,7 +116,7 @@ function engineFacts(
     defaultRuntime: config.defaultRuntime,
     runtimeVersion: versions.runtime,
     initBinary: request.initPath,
-    addressPools: [],
+    addressPools: config.addressPools.map(({ base, size }) => ({ Base: base, Size: size })),
     firewallDriver: "nftables",
     cdiSpecDirs: config.cdiSpecDirs,
     gitCommit: request.gitCommit,

@@ -1,5 +1,5 @@
 import type { SharedLinkKind } from "../linux/mod.ts";
-import type { DefaultBridge } from "./default-bridge.ts";
+import { type BridgeRange, type DefaultBridge, ownAddresses } from "./default-bridge.ts";
 import { parseBridgeOptions, parseSharedOptions } from "./driver-options.ts";
 import type { BridgeNetworkRules } from "./firewall/contract.ts";
 import { type IpNetwork, needNetwork, parseIp } from "./ip-network.ts";
@@ -42,26 +42,18 @@ export function activeDefault(
   bridge: DefaultBridge,
   options: { readonly icc: boolean },
 ): ActiveNetwork {
-  const { row } = bridge;
-  const text = `${row.address}/${row.prefixLength}`;
-  const address = parseIp(row.address ?? "");
-  const network = {
-    family: 4,
-    base: BigInt(bridge.network.base),
-    prefixLength: bridge.network.prefixLength,
-  } as const;
+  const { row, range6 } = bridge;
   return {
     ...{ id: row.id, name: "bridge", driver: "bridge", link: row.link ?? "", shared: undefined },
     ...{ mtu: bridge.mtu, icc: options.icc, internal: false, interfacePrefix: "eth", named: false },
-    range4: {
-      network,
-      pool: network,
-      gateway: text.split("/")[0] ?? "",
-      excluded: new Set(address === undefined ? [] : [address.number]),
-      asked: false,
-    },
-    range6: undefined,
+    range4: bridgeRange(bridge.range4),
+    range6: range6 && bridgeRange(range6),
   };
+}
+
+function bridgeRange(range: BridgeRange): AddressRange {
+  const { network, pool, gateway } = range;
+  return { network, pool, gateway, excluded: ownAddresses(range), asked: false };
 }
 
 /** Undefined for what no container can be on. */

@@ -11,8 +11,8 @@ export interface EtcSources {
   readonly dns: readonly string[];
   readonly dnsSearch: readonly string[];
   readonly dnsOptions: readonly string[];
-  /** What `host-gateway` stands for, or "". */
-  readonly hostGateway: string;
+  /** What `host-gateway` stands for; none: it is refused. */
+  readonly hostGateways: readonly string[];
 }
 
 /** As Docker writes them: tools compare. */
@@ -42,7 +42,7 @@ export function renderEtcFiles(request: EtcFilesRequest, sources: EtcSources): E
 function renderHosts(request: EtcFilesRequest, sources: EtcSources): string {
   const shared = request.mode.kind === "host";
   const head = shared ? withNewline(sources.hostHosts) : HOSTS_HEAD;
-  const extra = request.extraHosts.map((entry) => renderExtraHost(entry, sources.hostGateway));
+  const extra = request.extraHosts.map((entry) => renderExtraHost(entry, sources.hostGateways));
   const addresses = request.endpoints
     .flatMap(({ ipv4Address, ipv6Address = "" }) => [ipv4Address, ipv6Address])
     .filter((address) => address !== "");
@@ -68,14 +68,14 @@ export function parseExtraHost(entry: string): { readonly name: string; readonly
   return { name, address };
 }
 
-function renderExtraHost(entry: string, hostGateway: string): string {
+function renderExtraHost(entry: string, hostGateways: readonly string[]): string {
   const { name, address } = parseExtraHost(entry);
   if (address !== "host-gateway") return `${address}\t${name}\n`;
-  if (hostGateway === "") {
+  if (hostGateways.length === 0) {
     const reason = "unable to derive the IP value for host-gateway: the engine has no bridge";
     throw new NaruError("invalid_argument", reason, { extraHost: entry });
   }
-  return `${hostGateway}\t${name}\n`;
+  return hostGateways.map((gateway) => `${gateway}\t${name}\n`).join("");
 }
 
 function renderResolvConf(request: EtcFilesRequest, sources: EtcSources): string {

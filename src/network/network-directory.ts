@@ -3,21 +3,22 @@ import type { NetworkKernel, ParentRequest } from "../linux/mod.ts";
 import type { NetworkCreateBody } from "../spec/mod.ts";
 import type { Metadata } from "../storage/mod.ts";
 import { type ActiveNetwork, activeDefault, activeUser, userRules } from "./active-network.ts";
-import type { NetworkSummary } from "./contract.ts";
+import type { IpamRange, NetworkSummary } from "./contract.ts";
 import {
   type BridgeOptions,
+  type BridgeRange,
+  bridgeDriverOptions,
   bridgeRules,
   type DefaultBridge,
   removeBridge,
   startBridge,
+  takenNetworks,
 } from "./default-bridge.ts";
-import { parseBridgeOptions } from "./driver-options.ts";
+import { parseBridgeOptions, parseSharedOptions } from "./driver-options.ts";
 import type { BridgeNetworkRules, Firewall } from "./firewall/contract.ts";
-import { type IpNetwork, needNetwork, parseCidr } from "./ip-network.ts";
-import { networkText as ipv4NetworkText, ipv4Text } from "./ipv4.ts";
+import { type IpNetwork, needNetwork, networkText } from "./ip-network.ts";
 import { planNetwork } from "./network-plan.ts";
 import { BUILT_IN, type NetworkRow, type UserNetwork } from "./network-row.ts";
-import type { AddressPool } from "./subnets.ts";
 
 export interface NetworkDirectoryOptions {
   readonly kernel: NetworkKernel;
@@ -26,7 +27,8 @@ export interface NetworkDirectoryOptions {
   readonly clock: Clock;
   /** Of the default bridge; named `none`: an engine without one. */
   readonly bridge: Omit<BridgeOptions, "createdAt">;
-  readonly pools: readonly AddressPool[];
+  /** By driver: what networks have that do not say otherwise. */
+  readonly defaultOptions: DefaultNetworkOptions;
   /** Begins the names of bridges that naru makes; with 7 digits at most 15 bytes. */
   readonly linkPrefix: string;
   readonly containersOn: (networkId: string) => readonly string[];
@@ -46,6 +48,7 @@ export class NetworkDirectory {
 
   constructor(options: NetworkDirectoryOptions) {
     this.#options = options;
+    checkDefaults(options.defaultOptions);
     for (const [key, value] of options.metadata.rows("networks")) {
       this.#rows.set(key, value as NetworkRow);
     }
@@ -173,7 +176,7 @@ export class NetworkDirectory {
     const row = this.#rowNamed(id);
     if (row?.driver !== "bridge") return undefined;
     if (row.user !== undefined) return userRules(row, row.user);
-    return this.#bridge && bridgeRules(this.#bridge, { ...this.#options.bridge, createdAt: "" });
+    return this.#bridge && bridgeRules(this.#bridge, this.#options.bridge);
   }
 
   #summary(row: NetworkRow): NetworkSummary {
@@ -190,22 +193,13 @@ export class NetworkDirectory {
       return { ...common, ...rest, ipam };
     }
     const bridge = name === "bridge" ? this.#bridge : undefined;
+    const enableIPv6 = bridge?.range6 !== undefined;
     return {
       ...common,
-      ...{ enableIPv4: true, enableIPv6: false, internal: false, attachable: false },
+      ...{ enableIPv4: true, enableIPv6, internal: false, attachable: false },
       ...{ configOnly: false, configFrom: "", ipamDriver: "default", ipamOptions: null },
-      ipam:
-        bridge === undefined
-          ? []
-          : [
-              {
-                subnet: ipv4NetworkText(bridge.network),
-                ipRange: "",
-                gateway: ipv4Text(bridge.gateway),
-                auxiliary: {},
-              },
-            ],
-      options: {},
+      ipam: bridge === undefined ? [] : [bridge.range4, bridge.range6].flatMap(bridgeIpam),
+      options: bridge === undefined ? {} : bridgeDriverOptions(bridge, this.#options.bridge),
       labels: {},
     };
   }
@@ -221,10 +215,11 @@ export class NetworkDirectory {
       if (this.#rowNamed(body.Name) !== undefined) {
         throw new NaruError("conflict", `network with name ${body.Name} already exists`);
       }
-      const row = planNetwork(body, {
+      const { kernel, bridge, defaultOptions } = this.#options;
+      const row = planNetwork(withDefaults(body, defaultOptions), {
         own: this.#ownSubnets(),
-        host: await this.#hostSubnets(),
-        pools: this.#options.pools,
+        host: await takenNetworks(kernel),
+        pools: bridge.addressPools,
         configOf: (ref) => {
           const user = this.#rowNamed(ref)?.user;
           return user?.configOnly === true ? user : undefined;
@@ -319,29 +314,15 @@ export class NetworkDirectory {
     );
   }
 
-  /** Networks that the host has an address in or a route to, the default route aside. */
-  async #hostSubnets(): Promise<IpNetwork[]> {
-    const { kernel } = this.#options;
-    const [addresses, routes] = await Promise.all([kernel.addresses(), kernel.routes()]);
-    const texts = [
-      ...addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
-      ...routes.map(({ destination, prefixLength }) => `${destination}/${prefixLength}`),
-    ];
-    return texts.flatMap((text) => {
-      const network = parseCidr(text)?.network;
-      return network === undefined || network.prefixLength === 0 ? [] : [network];
-    });
-  }
-
   #inOrder<T>(task: () => Promise<T>): Promise<T> {
     const result = this.#last.then(task);
     this.#last = result.catch(() => undefined);
     return result;
   }
 
-  /** What `host-gateway` stands for, "" without a bridge. */
-  get hostGateway(): string {
-    return this.#bridge === undefined ? "" : ipv4Text(this.#bridge.gateway);
+  /** What `host-gateway` stands for when no option says it: the host's addresses on the bridge. */
+  get hostGateways(): readonly string[] {
+    return [this.#bridge?.range4, this.#bridge?.range6].flatMap((range) => range?.address ?? []);
   }
 
   /** The default bridge goes, unless somebody else made it. */
@@ -354,6 +335,36 @@ export class NetworkDirectory {
     this.#rows.delete("bridge");
     this.#bridge = undefined;
   }
+}
+
+/** By driver, then option: what `network create` gives networks that do not say otherwise. */
+export type DefaultNetworkOptions = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+function checkDefaults(defaults: DefaultNetworkOptions): void {
+  for (const [driver, options] of Object.entries(defaults)) {
+    if (driver === "bridge") parseBridgeOptions(options);
+    else if (driver === "macvlan" || driver === "ipvlan") parseSharedOptions(driver, options);
+    else {
+      const text = `default-network-opts: want bridge, macvlan or ipvlan, got "${driver}"`;
+      throw new NaruError("invalid_argument", text);
+    }
+  }
+}
+
+function withDefaults(body: NetworkCreateBody, defaults: DefaultNetworkOptions): NetworkCreateBody {
+  const own = defaults[body.Driver || "bridge"];
+  if (own === undefined || (body.ConfigFrom?.Network ?? "") !== "") return body;
+  return { ...body, Options: { ...own, ...body.Options } };
+}
+
+function bridgeIpam(range: BridgeRange | undefined): IpamRange[] {
+  if (range === undefined) return [];
+  const { network, pool, address, gateway } = range;
+  const isWhole = pool.prefixLength === network.prefixLength;
+  const ipRange = isWhole ? "" : networkText(pool);
+  const name = `DefaultGatewayIPv${network.family}`;
+  const auxiliary = gateway === address ? {} : { [name]: gateway };
+  return [{ subnet: networkText(network), ipRange, gateway: address, auxiliary }];
 }
 
 /** Parents that a user named stay, except the VLAN that was made for the network. */

@@ -13,6 +13,8 @@ export interface NetworkRow {
   /** Of the default bridge. */
   readonly address?: string;
   readonly prefixLength?: number;
+  readonly address6?: string;
+  readonly prefixLength6?: number;
   readonly user?: UserNetwork;
 }
 

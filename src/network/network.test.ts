@@ -6,74 +6,72 @@ import type { AddressRange } from "./active-network.ts";
 import type { Endpoint, EtcFilesRequest } from "./contract.ts";
 import { EndpointBook, type EndpointRow } from "./endpoint-book.ts";
 import { type EtcSources, renderEtcFiles } from "./etc-files.ts";
-import { needNetwork } from "./ip-network.ts";
 import {
-  ipv4Number,
-  ipv4Text,
-  macForAddress,
-  networkOf,
-  networkSize,
-  networksOverlap,
-  parseIpv4Cidr,
-} from "./ipv4.ts";
+  baseOf,
+  containsIp,
+  type IpNetwork,
+  ipText,
+  needNetwork,
+  networkText,
+  overlaps,
+  parseIp,
+} from "./ip-network.ts";
+import { macForAddress } from "./mac.ts";
 import { parseNetworkMode } from "./mode.ts";
-import { chooseNetwork } from "./pool.ts";
 import { parseResolvConf } from "./resolv-conf.ts";
+import { chooseSubnet } from "./subnets.ts";
 
-describe("IPv4", () => {
+describe("IP networks", () => {
   test("numbers and texts agree, and near misses are refused", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: 0xffff_ffff }), (number) => {
-        expect(ipv4Number(ipv4Text(number))).toBe(number);
+      fc.property(fc.bigInt({ min: 0n, max: 0xffff_ffffn }), (number) => {
+        expect(parseIp(ipText(4, number))?.number).toBe(number);
       }),
       { verbose: true },
     );
     for (const bad of ["", "1.2.3", "1.2.3.256", "01.2.3.4", "1.2.3.4.5", "1.2.3.-4", " 1.2.3.4"]) {
-      expect(ipv4Number(bad)).toBeUndefined();
+      expect(parseIp(bad)).toBeUndefined();
     }
-    expect(macForAddress(ipv4Number("172.17.0.2") ?? 0)).toBe("02:42:ac:11:00:02");
+    expect(macForAddress("172.17.0.2")).toBe("02:42:ac:11:00:02");
+    expect(macForAddress("")).toBeUndefined();
   });
 
   test("overlap is the same both ways and means a shared address", () => {
     const network = fc
-      .tuple(fc.integer({ min: 0, max: 0xffff_ffff }), fc.integer({ min: 1, max: 32 }))
-      .map(([address, prefixLength]) => networkOf(address, prefixLength));
+      .tuple(fc.bigInt({ min: 0n, max: 0xffff_ffffn }), fc.integer({ min: 1, max: 32 }))
+      .map(
+        ([address, prefixLength]): IpNetwork => ({
+          family: 4,
+          base: baseOf(4, address, prefixLength),
+          prefixLength,
+        }),
+      );
     fc.assert(
       fc.property(network, network, (a, b) => {
-        const inside = (x: typeof a, y: typeof a): boolean =>
-          x.base >= y.base && x.base < y.base + networkSize(y);
-        expect(networksOverlap(a, b)).toBe(inside(a, b) || inside(b, a));
-        expect(networksOverlap(b, a)).toBe(networksOverlap(a, b));
+        expect(overlaps(a, b)).toBe(containsIp(a, b.base) || containsIp(b, a.base));
+        expect(overlaps(b, a)).toBe(overlaps(a, b));
       }),
       { verbose: true },
     );
   });
 
-  test("bip is an address with a prefix that leaves room", () => {
-    expect(parseIpv4Cidr("10.1.2.3/24", "bip")).toEqual({
-      address: ipv4Number("10.1.2.3") ?? 0,
-      network: { base: ipv4Number("10.1.2.0") ?? 0, prefixLength: 24 },
-    });
-    for (const bad of [
-      "10.1.2.3",
-      "10.1.2.3/30",
-      "10.1.2.3/4",
-      "x/24",
-      "10.1.2.3/24/1",
-      "10.1.2.3/",
-    ]) {
-      expect(() => parseIpv4Cidr(bad, "bip")).toThrow(`invalid bip "${bad}"`);
-    }
-  });
-
   test("the first pool that touches nothing is chosen", () => {
-    const taken = (...texts: string[]) => texts.map((text) => parseIpv4Cidr(text, "t").network);
-    expect(ipv4Text(chooseNetwork([]).base)).toBe("172.17.0.0");
-    expect(ipv4Text(chooseNetwork(taken("172.17.200.0/24", "172.18.0.0/16")).base)).toBe(
-      "172.19.0.0",
+    const chosen = (...texts: string[]): string =>
+      networkText(
+        chooseSubnet(
+          4,
+          texts.map((text) => needNetwork(text, "t")),
+          [],
+        ),
+      );
+    expect(chosen()).toBe("172.17.0.0/16");
+    expect(chosen("172.17.200.0/24", "172.18.0.0/16")).toBe("172.19.0.0/16");
+    expect(chosen("172.16.0.0/12")).toBe("192.168.0.0/20");
+    expect(() => chosen("172.16.0.0/12", "192.168.0.0/16")).toThrow("non-overlapping");
+    const pools = [{ base: "10.9.0.0/16", size: 24 }];
+    expect(networkText(chooseSubnet(4, [needNetwork("10.9.0.0/23", "t")], pools))).toBe(
+      "10.9.2.0/24",
     );
-    expect(ipv4Text(chooseNetwork(taken("172.16.0.0/12")).base)).toBe("192.168.0.0");
-    expect(() => chooseNetwork(taken("172.16.0.0/12", "192.168.0.0/16"))).toThrow("subnetted");
   });
 });
 
@@ -175,7 +173,7 @@ describe("files under /etc", () => {
     dns: [],
     dnsSearch: [],
     dnsOptions: [],
-    hostGateway: "172.17.0.1",
+    hostGateways: ["172.17.0.1"],
   };
   const request: EtcFilesRequest = {
     mode: { kind: "bridge" },
@@ -226,7 +224,7 @@ describe("files under /etc", () => {
     for (const bad of ["db", ":1.2.3.4", "db:", "db:nowhere", "d b:1.2.3.4", "db:1.2.3.4\nx"]) {
       expect(() => renderEtcFiles({ ...request, extraHosts: [bad] }, sources)).toThrow("add-host");
     }
-    const noBridge = { ...sources, hostGateway: "" };
+    const noBridge = { ...sources, hostGateways: [] };
     expect(() => renderEtcFiles({ ...request, extraHosts: ["x:host-gateway"] }, noBridge)).toThrow(
       "host-gateway",
     );

@@ -12,8 +12,8 @@ import type { Metadata, WorkQueue } from "../storage/mod.ts";
 import type { ActiveNetwork } from "./active-network.ts";
 import type { AttachRequest, Endpoint, EndpointRequest } from "./contract.ts";
 import { EndpointBook, type EndpointRow } from "./endpoint-book.ts";
-import { ipv4Number, macForAddress } from "./ipv4.ts";
 import { LinkWatch } from "./link-watch.ts";
+import { macForAddress, randomMac } from "./mac.ts";
 import type { NameRecords } from "./netd/contract.ts";
 
 export interface SandboxOptions {
@@ -430,13 +430,7 @@ function noEndpoint(
 
 /** Of the IPv4 address, so that neighbours' tables stay right; at random without one. */
 function macOf(ipv4: string): string {
-  const number = ipv4Number(ipv4);
-  if (number !== undefined) return macForAddress(number);
-  return [
-    "02",
-    "42",
-    ...[...randomBytes(4)].map((byte) => byte.toString(16).padStart(2, "0")),
-  ].join(":");
+  return macForAddress(ipv4) ?? randomMac();
 }
 
 function checkMac(text: string): void {

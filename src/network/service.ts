@@ -21,18 +21,18 @@ import type { Firewall, PublishedEndpoint } from "./firewall/contract.ts";
 import { createFirewall } from "./firewall/firewall.ts";
 import { parseNetworkMode } from "./mode.ts";
 import { NetdClient, type NetdClientOptions } from "./netd/client.ts";
-import { NetworkDirectory } from "./network-directory.ts";
+import { type DefaultNetworkOptions, NetworkDirectory } from "./network-directory.ts";
 import type { PortRequest } from "./ports/contract.ts";
 import { PortPublisher } from "./ports/publisher.ts";
 import { Sandboxes } from "./sandboxes.ts";
-import type { AddressPool } from "./subnets.ts";
 
 export interface NetworkServiceOptions extends Omit<BridgeOptions, "createdAt"> {
+  readonly defaultOptions: DefaultNetworkOptions;
+  /** What `host-gateway` stands for; none: the addresses of the default bridge. */
+  readonly hostGateways: readonly string[];
   readonly ipForward: boolean;
   /** Drop forwarding that is nobody's when the engine had to switch forwarding on. */
   readonly ipForwardDrop: boolean;
-  /** Where ports are published that name no address, "" for everywhere. */
-  readonly publishAddress: string;
   readonly allowDirectRouting: boolean;
   readonly respectHostFirewall: boolean;
   /** Where netd has its socket, its state and its log, and the version of this program. */
@@ -41,8 +41,6 @@ export interface NetworkServiceOptions extends Omit<BridgeOptions, "createdAt"> 
   readonly engineShortId: string;
   /** Directory in the run root for namespace files. */
   readonly netnsDir: string;
-  /** Where subnets of new networks are taken from; empty for Docker's own. */
-  readonly addressPools: readonly AddressPool[];
   readonly dns: readonly string[];
   readonly dnsSearch: readonly string[];
   readonly dnsOptions: readonly string[];
@@ -107,7 +105,7 @@ class LocalNetworkService implements NetworkServiceControl {
     this.#directory = new NetworkDirectory({
       ...{ kernel: this.#kernel, metadata, firewall: this.#firewall, bridge: options },
       clock: options.clock ?? systemClock,
-      pools: options.addressPools,
+      defaultOptions: options.defaultOptions,
       linkPrefix: `nb${shortId}`,
       containersOn: (id) => this.#sandboxes.containersOn(id),
     });
@@ -242,12 +240,12 @@ class LocalNetworkService implements NetworkServiceControl {
   }
 
   etcFiles(request: EtcFilesRequest): Promise<EtcFiles> {
-    const { dns, dnsSearch, dnsOptions } = this.#options;
+    const { dns, dnsSearch, dnsOptions, hostGateways } = this.#options;
     const sources = {
       hostHosts: readIfThere("/etc/hosts"),
       hostResolvConf: hostResolvConf(),
       ...{ dns, dnsSearch, dnsOptions },
-      hostGateway: this.#directory.hostGateway,
+      hostGateways: hostGateways.length > 0 ? hostGateways : this.#directory.hostGateways,
     };
     return Promise.resolve().then(() => renderEtcFiles(request, sources));
   }

@@ -7,6 +7,7 @@ import {
   needNetwork,
   networkText,
   overlaps,
+  parseCidr,
   sizeOf,
 } from "./ip-network.ts";
 
@@ -38,7 +39,7 @@ export function chooseSubnet(
   const own = pools.filter(({ base }) => base.includes(":") === (family === 6));
   const from = own.length > 0 ? own : family === 4 ? DEFAULT_POOLS : [ownPool6()];
   for (const { base, size } of from) {
-    const pool = needNetwork(base, "address pool");
+    const pool = parseCidr(base)?.network ?? needNetwork(base, "address pool"); // which throws
     const parts = 1n << BigInt(size - pool.prefixLength);
     const step = 1n << BigInt(bitsOf(family) - size);
     for (let part = 0n; part < parts && part < PARTS_MAX; part += 1n) {

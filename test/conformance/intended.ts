@@ -4,6 +4,7 @@
  * an error, so that the list stays short.
  */
 import type { Intended } from "./intended-entry.ts";
+import { NETWORKS } from "./intended-networks.ts";
 import { REFUSALS } from "./intended-refusals.ts";
 
 /** A case that cannot be played because naru refuses at create what dockerd refuses at start. */
@@ -332,6 +333,7 @@ export const INTENDED: readonly Intended[] = [
   ...SHAPES,
   ...IMAGES,
   ...EXEC,
+  ...NETWORKS,
   ...REFUSALS,
   ...LIMITS,
   ...ARCHIVES,

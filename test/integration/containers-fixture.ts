@@ -145,7 +145,7 @@ function makeNetwork(
   return createNetworkService({
     engineShortId: roots.shortId,
     bridge: `nt${roots.shortId}`,
-    bip: "",
+    ...{ ipv4: { address: "", fixedCidr: "", gateway: "" }, ipv6: undefined },
     mtu: 0,
     icc: true,
     ipMasquerade: true,
@@ -163,6 +163,8 @@ function makeNetwork(
     },
     netnsDir: join(roots.dir, "run", "netns"),
     addressPools: [],
+    defaultOptions: {},
+    hostGateways: [],
     events: { publish: () => undefined },
     dns: [],
     dnsSearch: [],

@@ -57,7 +57,7 @@ async function startEngine(choice: EngineChoice = {}): Promise<Engine> {
   const network = createNetworkService({
     engineShortId: shortId,
     bridge: choice.bridge ?? `nb${shortId}`,
-    bip: choice.bip ?? "",
+    ...{ ipv4: { address: choice.bip ?? "", fixedCidr: "", gateway: "" }, ipv6: undefined },
     mtu: 0,
     icc: choice.icc ?? true,
     ipMasquerade: true,
@@ -72,6 +72,8 @@ async function startEngine(choice: EngineChoice = {}): Promise<Engine> {
     dnsOptions: [],
     netnsDir: `${root}/${shortId}`,
     addressPools: [],
+    defaultOptions: {},
+    hostGateways: [],
     events: { publish: () => undefined },
     metadata,
     queue,

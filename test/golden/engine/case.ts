@@ -50,8 +50,6 @@ export interface Case {
   /** API versions to play; the first is the main one. */
   readonly api?: readonly string[];
   readonly steps: readonly Step[];
-  /** Why naru cannot be judged by it yet. */
-  readonly later?: string;
 }
 
 /** The versions at which answers are known to differ in shape. */

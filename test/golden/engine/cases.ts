@@ -4,7 +4,7 @@ import { CONTAINER_CASES } from "./cases/containers.ts";
 import { CREATE_CASES } from "./cases/create.ts";
 import { EXEC_CASES } from "./cases/exec.ts";
 import { IMAGE_CASES } from "./cases/images.ts";
-import { LATER_CASES } from "./cases/later.ts";
+import { LIFE_CASES } from "./cases/life.ts";
 import { LIST_CASES } from "./cases/list.ts";
 import { STREAM_CASES } from "./cases/streams.ts";
 import { SYSTEM_CASES } from "./cases/system.ts";
@@ -17,5 +17,5 @@ export const CASES: readonly Case[] = [
   ...LIST_CASES,
   ...STREAM_CASES,
   ...EXEC_CASES,
-  ...LATER_CASES,
+  ...LIFE_CASES,
 ];

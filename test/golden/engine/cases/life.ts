@@ -1,7 +1,5 @@
-/** Operations that come after the first issue: recorded already, played against naru when built. */
+/** What is done with a container between its start and its end; its networks, ports and volumes. */
 import { awaitExit, type Case, created, exited, IDLE, running, sh, TRAP_SET } from "../case.ts";
-
-const LATER = "comes with the whole life of a container";
 
 const CLASH = {
   Cmd: IDLE,
@@ -9,7 +7,7 @@ const CLASH = {
   HostConfig: { PortBindings: { "80/tcp": [{ HostPort: "18080" }] } },
 };
 
-const CASES: readonly Omit<Case, "later">[] = [
+export const LIFE_CASES: readonly Case[] = [
   {
     name: "archive",
     steps: [
@@ -217,22 +215,3 @@ const CASES: readonly Omit<Case, "later">[] = [
     ],
   },
 ];
-
-/** Those of them that naru answers by now. */
-const BUILT: ReadonlySet<string> = new Set([
-  "archive",
-  "archive-read-only",
-  "changes",
-
-  "rename",
-  "pause",
-  "health",
-  "stats",
-  "top",
-  "update",
-  "volumes",
-]);
-
-export const LATER_CASES: readonly Case[] = CASES.map((what) =>
-  BUILT.has(what.name) ? what : { ...what, later: LATER },
-);
