@@ -92,7 +92,7 @@ function defaultOptionsOf(values: Values): NetworkConfig["networkOptions"] {
       for (const [name, one] of Object.entries(value ?? {})) own[name] = String(one);
       continue;
     }
-    const text = String(value);
+    const text = typeof value === "string" ? value : "";
     const equals = text.indexOf("=");
     if (equals <= 0) {
       const want = "want driver=option=value";

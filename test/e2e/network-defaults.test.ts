@@ -25,11 +25,17 @@ beforeAll(async () => {
 
 afterAll(() => engine?.destroy(), LIMIT_MS);
 
+interface Shown {
+  readonly IPAM: { readonly Config: readonly { readonly Subnet: string }[] };
+  readonly Options: Readonly<Record<string, string>>;
+  readonly DefaultAddressPools: unknown;
+}
+
 const run = (...rest: readonly string[]): Promise<string> =>
   cliOk(engine, ["run", "--rm", ...rest]);
 
-const json = async (...rest: readonly string[]): Promise<Record<string, never>> =>
-  JSON.parse(await cliOk(engine, [...rest, "--format", "{{json .}}"])) as Record<string, never>;
+const json = async (...rest: readonly string[]): Promise<Shown> =>
+  JSON.parse(await cliOk(engine, [...rest, "--format", "{{json .}}"])) as Shown;
 
 describe.skipIf(!privileged())("the daemon's options for networks", () => {
   test(
@@ -37,13 +43,13 @@ describe.skipIf(!privileged())("the daemon's options for networks", () => {
     async () => {
       const shown = await json("network", "inspect", "bridge");
       expect(shown).toMatchObject({ EnableIPv6: true, IPAM: { Config: [{}, {}] } });
-      expect(shown["IPAM"]["Config"][0]).toEqual({
+      expect(shown.IPAM.Config[0]).toEqual({
         Subnet: `${engine.subnet}.0/24`,
         IPRange: `${engine.subnet}.128/25`,
         Gateway: `${engine.subnet}.1`,
         AuxiliaryAddresses: { DefaultGatewayIPv4: `${engine.subnet}.200` },
       });
-      expect(shown["Options"]).toMatchObject({
+      expect(shown.Options).toMatchObject({
         "com.docker.network.bridge.default_bridge": "true",
         "com.docker.network.bridge.name": engine.bridge,
       });
@@ -65,10 +71,10 @@ describe.skipIf(!privileged())("the daemon's options for networks", () => {
   test(
     "keep the IPv6 subnet that was chosen, also for the next engine",
     async () => {
-      const before = (await json("network", "inspect", "bridge"))["IPAM"];
+      const before = (await json("network", "inspect", "bridge")).IPAM;
       await engine.kill9();
       await engine.start({ args });
-      expect((await json("network", "inspect", "bridge"))["IPAM"]).toEqual(before);
+      expect((await json("network", "inspect", "bridge")).IPAM).toEqual(before);
     },
     LIMIT_MS,
   );
@@ -76,15 +82,15 @@ describe.skipIf(!privileged())("the daemon's options for networks", () => {
   test(
     "say where subnets of new networks come from, and which options those have",
     async () => {
-      expect((await json("info"))["DefaultAddressPools"]).toEqual([
+      expect((await json("info")).DefaultAddressPools).toEqual([
         { Base: "198.18.0.0/23", Size: 24 },
-      ] as never);
+      ]);
       await cliOk(engine, ["network", "create", "one"]);
       await cliOk(engine, [
         ...["network", "create", "-o", "com.docker.network.driver.mtu=1300", "two"],
       ]);
       const one = await json("network", "inspect", "one");
-      expect(one["IPAM"]["Config"][0]["Subnet"]).toBe("198.18.0.0/24");
+      expect(one.IPAM.Config[0]?.Subnet).toBe("198.18.0.0/24");
       expect(await run("--network", "one", "busybox", "ip", "link")).toMatch(/eth0.* mtu 1400 /);
       expect(await run("--network", "two", "busybox", "ip", "link")).toMatch(/eth0.* mtu 1300 /);
       const third = await cli(engine, ["network", "create", "three"]);
