@@ -26,7 +26,7 @@ beforeAll(async () => {
 afterAll(() => engine?.destroy(), LIMIT_MS);
 
 interface Shown {
-  readonly IPAM: { readonly Config: readonly { readonly Subnet: string }[] };
+  readonly IPAM: { readonly Config: readonly Readonly<Record<string, unknown>>[] };
   readonly Options: Readonly<Record<string, string>>;
   readonly DefaultAddressPools: unknown;
 }
@@ -90,7 +90,7 @@ describe.skipIf(!privileged())("the daemon's options for networks", () => {
         ...["network", "create", "-o", "com.docker.network.driver.mtu=1300", "two"],
       ]);
       const one = await json("network", "inspect", "one");
-      expect(one.IPAM.Config[0]?.Subnet).toBe("198.18.0.0/24");
+      expect(one.IPAM.Config[0]?.["Subnet"]).toBe("198.18.0.0/24");
       expect(await run("--network", "one", "busybox", "ip", "link")).toMatch(/eth0.* mtu 1400 /);
       expect(await run("--network", "two", "busybox", "ip", "link")).toMatch(/eth0.* mtu 1300 /);
       const third = await cli(engine, ["network", "create", "three"]);
