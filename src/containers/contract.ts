@@ -10,6 +10,7 @@ import type {
   EndpointSettings,
   ExecCreateBody,
   ExecInspect,
+  PortsUpdateBody,
 } from "../spec/mod.ts";
 import type { ContainerFiles } from "./files-contract.ts";
 
@@ -136,6 +137,12 @@ export interface ContainerService {
   top(ref: string, psArgs: string): Promise<ContainerTop>;
   /** Changes limits at once, and for every later run. Durable when it resolves. */
   update(ref: string, body: ContainerUpdateBody): Promise<{ warnings: string[] }>;
+  /**
+   * Ports are published and unpublished, all or none, while the container runs. Durable when it
+   * resolves. Throws invalid_argument, not_found for one that is not published, internal for one
+   * that is taken.
+   */
+  updatePorts(ref: string, body: PortsUpdateBody): Promise<void>;
   /** Bytes of all layers on disk, each once. */
   layersSizeBytes(): number;
   /** Is the container's main process a tty? Needed to choose the framing. */

@@ -36,6 +36,7 @@ import { killContainer, setPaused, stopContainer } from "./stop.ts";
 import { createTerminalDriver } from "./terminals.ts";
 import { topOf } from "./top.ts";
 import { updateContainer } from "./update.ts";
+import { updatePorts } from "./update-ports.ts";
 import { inspectOf, listFilterContext, sizeOf, summaryOf } from "./views.ts";
 import { usersOfVolume } from "./volume-use.ts";
 import { Waiters, type WaitResult } from "./waiters.ts";
@@ -260,6 +261,9 @@ class Service implements ContainerService {
 
   update: ContainerService["update"] = (ref, body) =>
     this.#write(ref, (id) => updateContainer(this.#room, id, body));
+
+  updatePorts: ContainerService["updatePorts"] = (ref, body) =>
+    this.#write(ref, (id) => updatePorts(this.#room, id, body));
 
   layersSizeBytes: ContainerService["layersSizeBytes"] = () => layersSizeBytes(this.#room);
 

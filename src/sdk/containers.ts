@@ -1,5 +1,10 @@
 import { NaruError } from "../base/mod.ts";
-import type { ContainerInspect, ContainerStats, ContainerSummary } from "../spec/mod.ts";
+import type {
+  ContainerInspect,
+  ContainerStats,
+  ContainerSummary,
+  PortsUpdateBody,
+} from "../spec/mod.ts";
 import { type CallOptions, type EngineCaller, readText } from "./engine-caller.ts";
 import { type Filters, filtersQuery } from "./filters.ts";
 import { readJsonLines } from "./json-lines.ts";
@@ -142,6 +147,11 @@ export class ContainerCalls {
   /** `body`: what is to be changed of Resources and RestartPolicy. */
   update(ref: string, body: object): Promise<{ Warnings: string[] | null }> {
     return this.#client.json("POST", `${path(ref)}/update`, { json: body });
+  }
+
+  /** What is published besides, and no more. naru's own. */
+  updatePorts(ref: string, body: PortsUpdateBody): Promise<void> {
+    return this.#client.run("POST", `/naru/v1${path(ref)}/ports`, { json: body });
   }
 
   attach(ref: string, query: AttachQuery, options: CallOptions = {}): Promise<HijackedStream> {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { promisify } from "node:util";
 import { cli, cliOk } from "../harness/cli.ts";
 import { startEngine, type TestEngine } from "../harness/engine.ts";
@@ -345,6 +345,57 @@ test(
     }
     expect(await who("::1", port)).toBe(`${engine.subnet}.1`);
     await cliOk(engine, ["rm", "-f", "held"]);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "ports come and go while a container runs; open connections of the others go on",
+  async () => {
+    const ports = [await freePort(), await freePort(), await freePort()] as const;
+    const [kept, added, gone] = ports;
+    await serve("changing", "-p", `${kept}:80`, "-p", `${gone}:80`);
+    const address = await addressOf("changing");
+    const open = connect(kept, "127.0.0.1");
+    await once(open, "connect");
+    const update = (...flags: readonly string[]) => cli(engine, ["update", ...flags, "changing"]);
+    const change = [
+      `--publish-add=${added}:80`,
+      "--publish-add=127.0.0.1::90/udp",
+      `--publish-rm=${gone}:80`,
+    ];
+    expect((await update(...change)).stderr).toBe("");
+    expect(await who("127.0.0.1", added)).toBe(`${engine.subnet}.1`);
+    expect(await who(outside.hostAddress, added, fromOutside())).toBe(outside.address);
+    expect(await who("127.0.0.1", gone)).toBe("");
+    open.write("GET /cgi-bin/who HTTP/1.0\r\n\r\n");
+    const [answer] = (await once(open, "data")) as [Buffer];
+    expect(answer.toString()).toContain("200 OK");
+    open.destroy();
+    const udp = await cliOk(engine, ["port", "changing", "90/udp"]);
+    expect(udp).toMatch(/^127\.0\.0\.1:\d+$/);
+    for (const [flags, message] of [
+      [[`--publish-rm=${gone}:80`], `does not publish 80/tcp at ${gone}`],
+      [[`--publish-add=${kept}:81`], "port is already allocated"],
+      [["--publish-add=70000:1"], "invalid"],
+    ] as const) {
+      const refused = await update(...flags);
+      expect([refused.exitCode, refused.stderr]).toEqual([1, expect.stringContaining(message)]);
+    }
+    expect(await who("127.0.0.1", kept)).toBe(`${engine.subnet}.1`);
+    await engine.kill9();
+    await engine.start();
+    expect(await cliOk(engine, ["port", "changing", "80/tcp"])).toContain(`0.0.0.0:${added}`);
+    expect(await cliOk(engine, ["port", "changing", "90/udp"])).toBe(udp);
+    expect(
+      (await update(`--publish-rm=${udp.split(":")[1]}:90/udp`, "--publish-rm=80")).stderr,
+    ).toBe("");
+    expect(await who("127.0.0.1", added)).toBe("");
+    expect(await who(address, 80)).not.toBe("");
+    expect(await cliOk(engine, ["port", "changing"])).toBe("");
+    await cliOk(engine, ["restart", "-t", "0", "changing"]);
+    expect(await cliOk(engine, ["port", "changing"])).toBe("");
+    await cliOk(engine, ["rm", "-f", "changing"]);
   },
   LIMIT_MS,
 );

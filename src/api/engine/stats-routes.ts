@@ -1,4 +1,4 @@
-import { decodeContainerUpdate } from "../../spec/mod.ts";
+import { decodeContainerUpdate, decodePortsUpdate } from "../../spec/mod.ts";
 import { writeDrained } from "../../transport/mod.ts";
 import { type EngineRoute, type PlainHandler, plain } from "./handler.ts";
 
@@ -29,8 +29,15 @@ const update: PlainHandler = async (call, { containers }) => {
   call.json({ Warnings: warnings.length === 0 ? null : warnings });
 };
 
+/** naru's own: an update of Docker's says nothing of ports. */
+const updatePorts: PlainHandler = async (call, { containers }) => {
+  await containers.updatePorts(call.param, decodePortsUpdate(await call.jsonBody()));
+  call.empty(204);
+};
+
 export const STATS_ROUTES: readonly EngineRoute[] = [
   plain("GET /containers/{id}/stats", stats),
   plain("GET /containers/{id}/top", top),
   plain("POST /containers/{id}/update", update),
+  plain("POST /naru/v1/containers/{id}/ports", updatePorts),
 ];

@@ -1,8 +1,10 @@
+import type { PortsUpdateBody } from "../../spec/mod.ts";
 import type { Command } from "../command.ts";
 import { parseRestart } from "../container/host-config.ts";
+import { parsePorts } from "../container/port-spec.ts";
 import { parseCpus, parseSize } from "../container/quantity.ts";
 import { ExitError } from "../exit-error.ts";
-import { int, text } from "../flags/flag.ts";
+import { int, list, text } from "../flags/flag.ts";
 import type { FlagValues } from "../flags/flag-values.ts";
 import { forEachName } from "./each.ts";
 
@@ -26,19 +28,30 @@ export const updateCommand: Command = {
     text("memory-reservation", "", "Memory soft limit", SIZE),
     text("memory-swap", "", "Memory plus swap: '-1' to enable unlimited swap", SIZE),
     int("pids-limit", "", "Tune container pids limit (set -1 for unlimited)"),
+    list("publish-add", "", "Publish one more port, as run --publish has it; naru's engine only"),
+    list("publish-rm", "", "Publish a port no more: [[ip:]host:]container[/protocol]"),
     text("restart", "", "Restart policy to apply when a container exits"),
   ],
   minArgs: 1,
-  examples: ["update --memory 512m --memory-swap 1g web", "update --restart always db cache"],
+  examples: [
+    "update --memory 512m --memory-swap 1g web",
+    "update --restart always db cache",
+    "update --publish-add 127.0.0.1:8443:443 --publish-rm 8080:80 web",
+  ],
   async run({ context, values, args }) {
     const body = updateBody(values);
-    if (Object.keys(body).length === 0) {
+    const ports = portsBody(values);
+    const any = Object.keys(body).length > 0;
+    if (!any && ports === undefined) {
       throw new ExitError(1, "you must provide one or more flags when using this command");
     }
     const warnings: string[] = [];
     const exitCode = await forEachName(context, args, async (engine, name) => {
-      const answer = await engine.containers.update(name, body);
-      warnings.push(...(answer.Warnings ?? []));
+      if (any) {
+        const answer = await engine.containers.update(name, body);
+        warnings.push(...(answer.Warnings ?? []));
+      }
+      if (ports !== undefined) await engine.containers.updatePorts(name, ports);
       return name;
     });
     if (warnings.length > 0) context.io.stderr.print(`${warnings.join("\n")}\n`);
@@ -64,6 +77,12 @@ const SIZES: Readonly<Record<string, string>> = {
   "memory-reservation": "MemoryReservation",
   "memory-swap": "MemorySwap",
 };
+
+function portsBody(values: FlagValues): PortsUpdateBody | undefined {
+  const [add, remove] = [values.list("publish-add"), values.list("publish-rm")];
+  if (add.length === 0 && remove.length === 0) return undefined;
+  return { Add: parsePorts(add, []).bindings, Remove: parsePorts(remove, []).bindings };
+}
 
 /** What was asked for, and nothing else: the engine leaves the rest as it is. */
 export function updateBody(values: FlagValues): Record<string, unknown> {

@@ -1,6 +1,6 @@
 import type { Timestamp } from "../../base/mod.ts";
 import type { ContainerConfig } from "./container-config.ts";
-import type { HostConfig, Resources, RestartPolicy } from "./host-config.ts";
+import type { HostConfig, PortBinding, Resources, RestartPolicy } from "./host-config.ts";
 import type { EndpointSettings, NetworkingConfig, NetworkSettings } from "./network.ts";
 
 /** Body of `POST /containers/create` after decoding. */
@@ -121,6 +121,15 @@ export interface ContainerTop {
 /** Body of `POST /containers/{id}/update` after decoding; zero values ask for nothing. */
 export interface ContainerUpdateBody extends Resources {
   RestartPolicy: RestartPolicy;
+}
+
+/**
+ * Body of `POST /naru/v1/containers/{id}/ports` after decoding. What is removed may leave the
+ * host's address and port open, or be an empty list: all that the port is published at.
+ */
+export interface PortsUpdateBody {
+  Add: Record<string, PortBinding[] | null> | null;
+  Remove: Record<string, PortBinding[] | null> | null;
 }
 
 /** Body of `POST /containers/{id}/exec` after decoding. */

@@ -13,7 +13,7 @@ import {
   text,
   whole,
 } from "../decode.ts";
-import type { ContainerUpdateBody } from "./container.ts";
+import type { ContainerUpdateBody, PortsUpdateBody } from "./container.ts";
 import type {
   BindOptions,
   DeviceMapping,
@@ -165,13 +165,25 @@ const portBinding: Decoder<PortBinding> = object<PortBinding>({
   HostPort: field(text),
 });
 
+const portBindings = map(list(portBinding), checkPortKey);
+
+/** Body of `POST /naru/v1/containers/{id}/ports`. */
+export function decodePortsUpdate(value: unknown): PortsUpdateBody {
+  return portsUpdate(value, "");
+}
+
+const portsUpdate: Decoder<PortsUpdateBody> = object<PortsUpdateBody>({
+  Add: field(portBindings),
+  Remove: field(portBindings),
+});
+
 export const decodeHostConfig: Decoder<HostConfig> = object<HostConfig>({
   ...RESOURCE_FIELDS,
   Binds: field(list(text)),
   ContainerIDFile: field(text),
   LogConfig: field(object<LogConfig>({ Type: field(text), Config: field(map(text)) })),
   NetworkMode: field(text),
-  PortBindings: field(map(list(portBinding), checkPortKey)),
+  PortBindings: field(portBindings),
   RestartPolicy: field(restartPolicy),
   AutoRemove: field(flag),
   VolumeDriver: field(text),
