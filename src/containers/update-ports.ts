@@ -44,7 +44,8 @@ export async function updatePorts(room: Room, id: string, body: PortsUpdateBody)
   publish(room, room.table.must(id), "update");
 }
 
-function withoutMark({ updating: _, ...rest }: ContainerRecord): ContainerRecord {
+function withoutMark(record: ContainerRecord): ContainerRecord {
+  const { updating: _, ...rest } = record;
   return rest;
 }
 

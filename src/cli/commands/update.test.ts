@@ -12,7 +12,8 @@ function bodyOf(given: Record<string, string>): Record<string, unknown> {
 }
 
 test("each of docker's fourteen flags has its field", () => {
-  expect(updateCommand.flags).toHaveLength(14);
+  const dockers = updateCommand.flags.filter(({ name }) => !name.startsWith("publish-"));
+  expect(dockers).toHaveLength(14);
   const given = {
     "blkio-weight": "300",
     "cpu-period": "50000",
