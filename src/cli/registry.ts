@@ -205,6 +205,10 @@ export const GROUPS: CommandTables["groups"] = {
         "Disconnect a container from a network",
         async () => (await networks()).networkDisconnectCommand,
       ),
+      doctor: entry(
+        "Say why a container is reached or not",
+        async () => (await import("./commands/network-doctor.ts")).networkDoctorCommand,
+      ),
       inspect: entry("Display detailed information on one or more networks", async () =>
         (await import("./commands/inspect.ts")).inspectCommandOf("network"),
       ),

@@ -1,4 +1,4 @@
-import type { EndpointSettings, NetworkCreateBody } from "../spec/mod.ts";
+import type { EndpointSettings, Finding, NetworkCreateBody } from "../spec/mod.ts";
 import type { PublishedPort } from "./firewall/contract.ts";
 import type { PortRequest } from "./ports/contract.ts";
 
@@ -113,6 +113,14 @@ export interface EtcFilesRequest {
   readonly dnsOptions: readonly string[];
 }
 
+/** Whom a diagnosis is about. */
+export interface DoctorSubject {
+  readonly id: string;
+  readonly name: string;
+  readonly running: boolean;
+  readonly mode: NetworkMode;
+}
+
 export interface NetworkService {
   /** Makes or finds the bridge, addresses, rules and forwarding. Idempotent; used at engine start. */
   start(): Promise<void>;
@@ -160,6 +168,8 @@ export interface NetworkService {
    */
   publishPorts(containerId: string, requests: readonly PortRequest[]): Promise<void>;
   publishedPorts(containerId: string): readonly PublishedPort[];
+  /** Why packets between two containers, or a container and the world, arrive or do not. */
+  diagnose(from: DoctorSubject, to: DoctorSubject | undefined): Promise<Finding[]>;
   /** Removes bridge and rules if nothing uses them (an engine with `--rm-network-on-stop` in tests, uninstall). */
   teardown(): Promise<void>;
 }

@@ -1,12 +1,13 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { type Clock, systemClock } from "../base/mod.ts";
 import type { EventBus } from "../events/mod.ts";
-import { ConnectionTracking, NetworkKernel, type TrackedPort } from "../linux/mod.ts";
+import { ConnectionTracking, NetworkKernel, readSysctl, type TrackedPort } from "../linux/mod.ts";
 import type { Logger } from "../observe/mod.ts";
 import type { EndpointSettings, NetworkCreateBody } from "../spec/mod.ts";
 import type { Metadata, WorkQueue } from "../storage/mod.ts";
 import type {
   AttachRequest,
+  DoctorSubject,
   Endpoint,
   EndpointRequest,
   EtcFiles,
@@ -16,6 +17,7 @@ import type {
   NetworkSummary,
 } from "./contract.ts";
 import type { BridgeOptions } from "./default-bridge.ts";
+import { diagnose, type Patient } from "./doctor.ts";
 import { renderEtcFiles } from "./etc-files.ts";
 import type { Firewall, PublishedEndpoint } from "./firewall/contract.ts";
 import { createFirewall } from "./firewall/firewall.ts";
@@ -299,6 +301,33 @@ class LocalNetworkService implements NetworkServiceControl {
       );
     await this.#tracking.forget(ports);
   }
+
+  diagnose: NetworkService["diagnose"] = async (from, to) => {
+    const patient = (subject: DoctorSubject): Patient => ({
+      ...subject,
+      endpoints: this.#sandboxes.endpointsOf(subject.id),
+      published: this.#ports.of(subject.id),
+    });
+    const [one, other] = [patient(from), to && patient(to)];
+    const intact = new Set<string>();
+    for (const endpoint of [...one.endpoints, ...(other?.endpoints ?? [])]) {
+      if (await this.isIntact(endpoint)) intact.add(endpoint.endpointId);
+    }
+    const forwards = (name: string): boolean => readSysctl(name) === "1";
+    return diagnose({
+      ...{ from: one, to: other, intact },
+      network: (id) => this.#directory.active(id),
+      forwarding: {
+        ipv4: forwards("net.ipv4.ip_forward"),
+        ipv6: forwards("net.ipv6.conf.all.forwarding"),
+      },
+      ...(await this.#firewall.look()),
+      netd: await this.#netd.ask({ op: "hello" }).then(
+        () => true,
+        () => false,
+      ),
+    });
+  };
 
   async teardown(): Promise<void> {
     if (!this.#sandboxes.isEmpty) return;

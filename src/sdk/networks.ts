@@ -1,4 +1,4 @@
-import type { EndpointSettings } from "../spec/mod.ts";
+import type { EndpointSettings, Finding } from "../spec/mod.ts";
 import type { EngineCaller } from "./engine-caller.ts";
 import { type Filters, filtersQuery } from "./filters.ts";
 
@@ -42,6 +42,13 @@ export class NetworkCalls {
   /** `request` in the shape of the Engine API's NetworkCreateRequest. */
   create(request: Readonly<Record<string, unknown>>): Promise<{ Id: string; Warning: string }> {
     return this.#client.json("POST", "/networks/create", { json: request });
+  }
+
+  /** Why packets of a container arrive or do not, or with a target, between the two. naru's own. */
+  doctor(container: string, target: string): Promise<Finding[]> {
+    return this.#client.json("GET", `/naru/v1/containers/${encodeURIComponent(container)}/doctor`, {
+      query: { target: target || undefined },
+    });
   }
 
   remove(ref: string): Promise<void> {

@@ -5,7 +5,7 @@ import {
   systemClock,
   ZERO_TIME,
 } from "../../base/mod.ts";
-import type { NetworkSummary } from "../../network/mod.ts";
+import type { DoctorSubject, NetworkSummary } from "../../network/mod.ts";
 import {
   type ContainerSummary,
   decodeFilters,
@@ -37,6 +37,18 @@ const list: PlainHandler = (call, context) => {
     builtIn || networks.containersOn(id).length > 0;
   const wanted = networks.networks().filter((network) => matches(network, filters, isUsed));
   call.json(wanted.map((network) => networkShape(call, context, network)));
+};
+
+/** naru's own: why packets arrive or do not. */
+const doctor: PlainHandler = async (call, context) => {
+  const subject = async (ref: string): Promise<DoctorSubject> => {
+    const { Id, Name, State, HostConfig } = await context.containers.inspect(ref, { size: false });
+    const mode = context.networks.parseMode(HostConfig.NetworkMode);
+    return { id: Id, name: Name.replace(/^\//, ""), running: State.Running, mode };
+  };
+  const target = call.query.text("target");
+  const to = target === "" ? undefined : await subject(target);
+  call.json(await context.networks.diagnose(await subject(call.param), to));
 };
 
 const inspect: PlainHandler = async (call, context) => {
@@ -214,6 +226,7 @@ function untilOf(filters: Filters): bigint | undefined {
 export const NETWORK_ROUTES: readonly EngineRoute[] = [
   plain("GET /networks", list),
   plain("GET /networks/{id}", inspect),
+  plain("GET /naru/v1/containers/{id}/doctor", doctor),
   plain("POST /networks/create", create),
   plain("POST /networks/prune", prune, { since: 1025 }),
   plain("DELETE /networks/{id}", remove),

@@ -50,6 +50,14 @@ export interface PublishedEndpoint {
   readonly ports: readonly PublishedPort[];
 }
 
+/** A chain of somebody else's that drops what is forwarded unless one of its rules accepts it. */
+export interface ForwardDrop {
+  /** `ip filter FORWARD` */
+  readonly chain: string;
+  /** Its owner lets us in: naru's rules are in the place for that. */
+  readonly joined: boolean;
+}
+
 /** The engine's rules in the kernel, in tables of its own. Calls are done one after the other. */
 export interface Firewall {
   /**
@@ -68,6 +76,8 @@ export interface Firewall {
   publish(endpoint: PublishedEndpoint): Promise<void>;
   /** Idempotent. */
   unpublish(containerId: string): Promise<void>;
+  /** For a diagnosis: are the rules there, and who else drops what is forwarded. */
+  look(): Promise<{ readonly hasRules: boolean; readonly drops: readonly ForwardDrop[] }>;
   /** All rules of this engine go, foreign places included. */
   teardown(): Promise<void>;
 }

@@ -2,7 +2,7 @@ import { readSysctl, writeSysctl } from "../../linux/mod.ts";
 import type { Logger } from "../../observe/mod.ts";
 import type { BridgeNetworkRules, Firewall, PublishedEndpoint } from "./contract.ts";
 import { type Elements, elementsOf, type FirewallChoices, type FirewallState } from "./elements.ts";
-import { joinForeign, leaveForeign } from "./foreign-chain.ts";
+import { forwardDrops, joinForeign, leaveForeign } from "./foreign-chain.ts";
 import { leaveForwarding, startForwarding } from "./forwarding.ts";
 import { applyRuleset, type Family, listRules } from "./nft.ts";
 import { changedElements, deleteTable, wholeTable } from "./ruleset.ts";
@@ -57,6 +57,19 @@ class NftFirewall implements Firewall {
       await joinForeign([rules.link], this.#options.table);
       await this.#forward([rules]);
     });
+
+  look: Firewall["look"] = async () => {
+    const { table } = this.#options;
+    const tables = await Promise.all(
+      (["ip", "ip6"] as const)
+        .filter((family) => this.#applied[family] !== undefined)
+        .map((family) => listRules("table", family, table)),
+    );
+    return {
+      hasRules: tables.every((text) => text !== undefined),
+      drops: await forwardDrops(table),
+    };
+  };
 
   removeNetwork: Firewall["removeNetwork"] = (networkId) =>
     this.#inOrder(async () => {

@@ -1,3 +1,4 @@
+import type { ForwardDrop } from "./contract.ts";
 import { applyRuleset, type Family, listChains, listRules } from "./nft.ts";
 
 /*
@@ -108,4 +109,33 @@ function spawnQuietly(argv: string[]): Bun.Subprocess | undefined {
   } catch {
     return undefined; // rules of a firewalld that is not installed any more
   }
+}
+
+/** Chains that see forwarded packets and drop by policy; naru's own tables drop by rules. */
+export async function forwardDrops(comment: string): Promise<readonly ForwardDrop[]> {
+  const listing = await listChains();
+  const joined = new Set<string>();
+  for (const { family, table, chain } of placesIn(listing)) {
+    const rules = await listRules("chain", family, table, chain);
+    if ((rules ?? "").includes(`comment "${comment}"`)) joined.add(`${family} ${table}`);
+  }
+  return forwardDropsIn(listing).map(({ table, chain }) => ({
+    chain: `${table} ${chain}`,
+    joined: joined.has(table),
+  }));
+}
+
+/** In the text of `nft list chains`. */
+export function forwardDropsIn(
+  listing: string,
+): readonly { readonly table: string; readonly chain: string }[] {
+  const found: { table: string; chain: string }[] = [];
+  let [table, chain] = ["", ""];
+  for (const line of listing.split("\n")) {
+    const head = /^table (\S+ \S+) \{/.exec(line);
+    if (head !== null) table = head[1] ?? "";
+    chain = /^\s+chain (\S+) \{/.exec(line)?.[1] ?? chain;
+    if (/hook forward\b.*policy drop/.test(line)) found.push({ table, chain });
+  }
+  return found;
 }

@@ -77,3 +77,11 @@ export interface NetworkDisconnectBody {
   Container: string;
   Force: boolean;
 }
+
+/** One thing that a diagnosis found. `GET /naru/v1/containers/{id}/doctor` */
+export interface Finding {
+  Level: "ok" | "note" | "problem";
+  Text: string;
+  /** What to do about it; "" where nothing is to be done. */
+  Hint: string;
+}
