@@ -12,6 +12,9 @@ export class Outside {
   /** The host's end is .1 and the machine .2 of this documentation network (RFC 5737). */
   readonly address: string = "198.51.100.2";
   readonly hostAddress: string = "198.51.100.1";
+  /** The same of RFC 3849. */
+  readonly address6: string = "2001:db8:51::2";
+  readonly hostAddress6: string = "2001:db8:51::1";
 
   constructor() {
     const { namespace } = this;
@@ -19,8 +22,10 @@ export class Outside {
     ip("netns", "add", namespace);
     ip("link", "add", link, "type", "veth", "peer", "name", "up0", "netns", namespace);
     ip("addr", "add", `${this.hostAddress}/30`, "dev", link);
+    ip("addr", "add", `${this.hostAddress6}/64`, "dev", link, "nodad");
     ip("link", "set", link, "up");
     ip("-n", namespace, "addr", "add", `${this.address}/30`, "dev", "up0");
+    ip("-n", namespace, "addr", "add", `${this.address6}/64`, "dev", "up0", "nodad");
     ip("-n", namespace, "link", "set", "up0", "up");
     ip("-n", namespace, "link", "set", "lo", "up");
   }

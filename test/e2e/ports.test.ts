@@ -9,20 +9,13 @@ import { startEngine, type TestEngine } from "../harness/engine.ts";
 import { busyboxFiles } from "../harness/rootfs.ts";
 import { freePort } from "./daemon-outside.ts";
 import { Outside } from "./outside.ts";
+import { SERVER, who } from "./who.ts";
 
 const LIMIT_MS = 60_000; // each takes a few seconds at most on an idle machine
 const execute = promisify(execFile);
 
 let engine: TestEngine;
 let outside: Outside;
-
-/** Serves the address that a client is seen with, at port 80. */
-const SERVER = [
-  "mkdir -p /www/cgi-bin",
-  "printf '#!/bin/sh\\necho; echo $REMOTE_ADDR\\n' > /www/cgi-bin/who",
-  "chmod +x /www/cgi-bin/who",
-  "exec httpd -f -p 80 -h /www",
-].join("; ");
 
 beforeAll(async () => {
   engine = await startEngine();
@@ -45,17 +38,6 @@ async function serve(name: string, ...flags: readonly string[]): Promise<void> {
 const addressOf = (name: string): Promise<string> =>
   cliOk(engine, ["inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", name]);
 
-/** What a server says of a client that comes from where `prefix` runs it; "" when it gets no answer. */
-async function who(address: string, port: number, prefix: readonly string[] = []): Promise<string> {
-  const host = address.includes(":") ? `[${address}]` : address;
-  const url = `http://${host}:${port}/cgi-bin/who`;
-  const args = [...prefix, "curl", "-sg", "-m", "1", url];
-  return await execute("env", args).then(
-    ({ stdout }) => seen(stdout),
-    () => "",
-  );
-}
-
 const fromOutside = (): string[] => ["ip", "netns", "exec", outside.namespace];
 
 /** From where the container is, by a program of the host. */
@@ -65,9 +47,6 @@ async function inContainer(name: string, address: string, port: number): Promise
 
 const pidOf = (name: string): Promise<string> =>
   cliOk(engine, ["inspect", "-f", "{{.State.Pid}}", name]);
-
-/** The server listens on both families with one socket. */
-const seen = (text: string): string => text.trim().replace(/^\[::ffff:(.*)\]$/, "$1");
 
 describe("the ways to a published port", () => {
   let port = 0;
