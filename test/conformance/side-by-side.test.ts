@@ -22,6 +22,7 @@ import {
   sizeless,
   sorted,
 } from "./side-by-side-case.ts";
+import { NETWORK_CASES, NETWORK_DIFFERENT } from "./side-by-side-networks.ts";
 import { VOLUME_CASES, VOLUME_DIFFERENT } from "./side-by-side-volumes.ts";
 
 const START_LIMIT_MS = 120_000;
@@ -31,6 +32,7 @@ const CHANGES =
   "mkdir /made; echo x > /made/file; rm /bin/ls; echo y > /etc/changed; ln -s a /made/link";
 
 const CASES: readonly Case[] = [
+  ...NETWORK_CASES,
   ...VOLUME_CASES,
   {
     name: "cp",
@@ -173,6 +175,7 @@ const CASES: readonly Case[] = [
 
 /** Where naru answers otherwise on purpose. One that excuses nothing fails the test. */
 const DIFFERENT: readonly Difference[] = [
+  ...NETWORK_DIFFERENT,
   ...VOLUME_DIFFERENT,
   {
     step: /cp box:\/tmp\/renamed\/ /,
