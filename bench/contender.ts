@@ -13,6 +13,8 @@ export interface Running {
   readonly socketPath?: string;
   /** Command lines in front of `run`, `exec`, `load`: one per way of driving this engine. */
   readonly clients: readonly Client[];
+  /** Put before a command line that is to see this engine's network. */
+  readonly enter: readonly string[];
   /** Waits until work that was left for after the reply is done. */
   settle(): Promise<void>;
   /** Stops the daemon and starts it again; milliseconds from its start until it answers. */

@@ -29,6 +29,7 @@ export const DOCKER: Contender = {
       clients: [
         { name: "docker", argv: [stockCli() ?? "docker", "-H", `unix://${socketPath}`], env: {} },
       ],
+      enter: netns.enter,
       settle: async () => {}, // dockerd cleans up before it answers
       restart: () => daemon.restart(),
       stop: () => daemon.stop(),

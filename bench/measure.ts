@@ -6,6 +6,7 @@ import { run, runClient, runMany } from "./command.ts";
 import type { Running } from "./contender.ts";
 import { LIFE_MEASUREMENTS } from "./life.ts";
 import { memoryOf } from "./memory.ts";
+import { NETWORK_MEASUREMENTS } from "./networks.ts";
 import { requestsOf } from "./requests.ts";
 import {
   add,
@@ -136,6 +137,7 @@ export const MEASUREMENTS: readonly Measurement[] = [
   { name: "load-tmpfs", measure: (bench) => load(bench, "tmpfs") },
   { name: "idle", measure: idle },
   ...LIFE_MEASUREMENTS,
+  ...NETWORK_MEASUREMENTS,
   ...VOLUME_MEASUREMENTS,
 ];
 

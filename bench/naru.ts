@@ -38,6 +38,7 @@ export const NARU: Contender = {
     return {
       socketPath,
       clients: cli === undefined ? [own] : [own, stock],
+      enter: netns.enter,
       settle: async () => {
         // It throws when something was left behind: a figure made by leaking does not count.
         await run([...netns.enter, BINARY, "system", "check", "--wait", ...roots]);

@@ -33,6 +33,7 @@ export const PODMAN: Contender = {
     ];
     return {
       clients: [{ name: "podman", argv, env }],
+      enter: netns.enter,
       settle: async () => {},
       stop: async () => {
         await run([...argv, "rm", "-af", "-t", "0"], env).catch(() => undefined);

@@ -1,7 +1,7 @@
 /** What a measurement is, and how its samples are taken in turns. */
 import type { Client, Contender, Running } from "./contender.ts";
 
-export type Unit = "ms" | "per s" | "MB" | "ms per s";
+export type Unit = "ms" | "per s" | "MB" | "Gbit/s" | "ms per s";
 
 /** One row of the table: samples of each client or engine. */
 export interface Row {
