@@ -23,6 +23,8 @@ export type CrashPoint =
   | "remove.after-commit"
   | "update.after-intent"
   | "update.after-apply"
+  | "publish.after-intent"
+  | "publish.after-apply"
   | "rename.before-commit"
   | "rename.after-commit"
   | "exec.after-exit"
@@ -49,6 +51,8 @@ const POINTS: Readonly<Record<CrashPoint, true>> = {
   "remove.after-commit": true,
   "update.after-intent": true,
   "update.after-apply": true,
+  "publish.after-intent": true,
+  "publish.after-apply": true,
   "rename.before-commit": true,
   "rename.after-commit": true,
   "exec.after-exit": true,

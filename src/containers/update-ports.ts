@@ -30,7 +30,7 @@ export async function updatePorts(room: Room, id: string, body: PortsUpdateBody)
     ...(live ? { updating: true } : {}),
   }));
   if (live) {
-    crashPoint("update.after-intent");
+    crashPoint("publish.after-intent");
     try {
       await publishPorts(room, after);
     } catch (error) {
@@ -38,7 +38,7 @@ export async function updatePorts(room: Room, id: string, body: PortsUpdateBody)
       await room.table.update(id, (now) => withoutMark({ ...now, config, hostConfig }));
       throw error;
     }
-    crashPoint("update.after-apply");
+    crashPoint("publish.after-apply");
     await room.table.update(id, withoutMark);
   }
   publish(room, room.table.must(id), "update");

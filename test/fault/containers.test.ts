@@ -159,6 +159,11 @@ async function checkVictim(point: CrashPoint, { engine, answered }: Aftermath): 
   const [published] = view?.NetworkSettings.Ports["80/tcp"] ?? [];
   expect(Number(published?.HostPort)).toBeGreaterThan(0);
   if (/^(dis)?connect\./.test(point)) await checkPlaces(point, engine);
+  if (point.startsWith("publish.")) {
+    // Recorded, so finished, like the limits below.
+    const [added] = view?.NetworkSettings.Ports["81/tcp"] ?? [];
+    expect(Number(added?.HostPort)).toBeGreaterThan(0);
+  }
   if (!point.startsWith("update.")) return;
   // Recorded, so finished: the kernel says what the row says.
   expect(view?.HostConfig.PidsLimit).toBe(77);
