@@ -217,7 +217,12 @@ export async function finishConnections(room: Room, id: string): Promise<void> {
       endpoints: now.endpoints.filter(isLive),
     }));
   }
-  await publishPorts(room, record);
+  try {
+    await publishPorts(room, record);
+  } catch (error) {
+    // A change that was cut off may name a port that another program has: that is no reason to lose the rest.
+    room.options.logger.warn("publishing the ports of a container that was found", { id, error });
+  }
   if (record.endpoints.length > 0) await refreshEtcFiles(room, room.table.must(id));
 }
 

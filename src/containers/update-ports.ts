@@ -22,31 +22,20 @@ export async function updatePorts(room: Room, id: string, body: PortsUpdateBody)
     config: { ...before.config, ExposedPorts: exposed(before, body) },
   };
   planPorts(ports.config, ports.hostConfig); // throws
-  const live = before.state.kind === "running";
-  // The row first: an engine that finds `updating` publishes again what the row says.
-  const after = await room.table.update(id, (now) => ({
-    ...now,
-    ...ports,
-    ...(live ? { updating: true } : {}),
-  }));
-  if (live) {
+  // The row first: recovery publishes for a running container what its row says.
+  const after = await room.table.update(id, (now) => ({ ...now, ...ports }));
+  if (before.state.kind === "running") {
     crashPoint("publish.after-intent");
     try {
       await publishPorts(room, after);
     } catch (error) {
       const { config, hostConfig } = before;
-      await room.table.update(id, (now) => withoutMark({ ...now, config, hostConfig }));
+      await room.table.update(id, (now) => ({ ...now, config, hostConfig }));
       throw error;
     }
     crashPoint("publish.after-apply");
-    await room.table.update(id, withoutMark);
   }
   publish(room, room.table.must(id), "update");
-}
-
-function withoutMark(record: ContainerRecord): ContainerRecord {
-  const { updating: _, ...rest } = record;
-  return rest;
 }
 
 function checkNetwork(room: Room, record: ContainerRecord): void {

@@ -3,7 +3,6 @@ import { type DeviceLimit, liftPidsLimit, setDeviceLimits } from "../linux/mod.t
 import { buildResources, type SpecResources } from "../runtime/mod.ts";
 import type { ContainerUpdateBody, HostConfig, RuntimeResources } from "../spec/mod.ts";
 import { crashPoint } from "./crash-point.ts";
-import { publishPorts } from "./port-publishing.ts";
 import type { ContainerRecord } from "./record.ts";
 import { bundleDir, cancelRestart, publish, type Room } from "./room.ts";
 import { planResources } from "./spec-input.ts";
@@ -57,10 +56,7 @@ export async function finishUpdate(room: Room, id: string): Promise<void> {
   if (record.updating !== true) return;
   try {
     const resources = resourcesOf(room, record.hostConfig, undefined, () => undefined);
-    if (record.state.kind === "running") {
-      await apply(room, record, resources);
-      await publishPorts(room, record);
-    }
+    if (record.state.kind === "running") await apply(room, record, resources);
   } catch (error) {
     room.options.logger.warn("finishing an update", { id, error });
   }
