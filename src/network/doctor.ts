@@ -34,10 +34,31 @@ export function diagnose(facts: DoctorFacts): Finding[] {
     return stopped.map(({ name }) => problem(`${name} does not run`, `naru start ${name}`));
   }
   const findings = subjects.flatMap((subject) => placesOf(subject, facts));
+  // Where one has no network of its own, the rules between networks say nothing.
+  if (!subjects.every(hasOwn)) return [...findings, ...withHost(from, to)];
   findings.push(...hostFindings(facts));
   if (to === undefined) findings.push(...outward(from, facts), ...inward(from));
   else findings.push(...between(from, to, facts));
   return findings;
+}
+
+function hasOwn({ mode }: Patient): boolean {
+  return mode.kind === "bridge" || mode.kind === "named";
+}
+
+function withHost(from: Patient, to: Patient | undefined): Finding[] {
+  if (to === undefined) return [];
+  if (from.mode.kind === "host" && hasOwn(to)) {
+    return to.endpoints.map(({ ipv4Address, ipv6Address = "", networkName }) =>
+      ok(`the host reaches ${to.name} at ${ipv4Address || ipv6Address} (${networkName})`),
+    );
+  }
+  if (to.mode.kind !== "host" || !hasOwn(from)) return [];
+  return from.endpoints.map(({ gateway, ipv6Gateway = "", networkName }) =>
+    note(
+      `${from.name} reaches what listens on the host at ${gateway || ipv6Gateway} (${networkName}), unless the host's input rules refuse it`,
+    ),
+  );
 }
 
 const ok = (text: string): Finding => ({ Level: "ok", Text: text, Hint: "" });
@@ -52,9 +73,9 @@ function placesOf({ name, mode, endpoints }: Patient, facts: DoctorFacts): Findi
   if (mode.kind === "host")
     return [note(`${name} is on the host's network: no rule of naru's counts`)];
   if (mode.kind === "none")
-    return [problem(`${name} has no network`, `naru network connect NETWORK ${name}`)];
+    return [problem(`${name} has no network`, "make it again with --network NETWORK")];
   if (mode.kind === "container")
-    return [note(`${name} shares the network of ${mode.container}: ask for that one`)];
+    return [note(`${name} shares the network of ${mode.container}`, `ask for ${mode.container}`)];
   if (endpoints.length === 0)
     return [problem(`${name} is on no network`, `naru network connect NETWORK ${name}`)];
   return endpoints.map((endpoint) => {
@@ -120,8 +141,7 @@ function outward({ name, endpoints }: Patient, facts: DoctorFacts): Finding[] {
 
 const EVERYWHERE: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
-function inward({ name, published, mode }: Patient): Finding[] {
-  if (mode.kind === "host") return [];
+function inward({ name, published }: Patient): Finding[] {
   if (published.length === 0) {
     return [
       note(
@@ -146,11 +166,6 @@ function inward({ name, published, mode }: Patient): Finding[] {
 }
 
 function between(from: Patient, to: Patient, facts: DoctorFacts): Finding[] {
-  if (from.mode.kind === "host") {
-    return to.endpoints.map(({ ipv4Address, networkName }) =>
-      ok(`the host reaches ${to.name} at ${ipv4Address} (${networkName})`),
-    );
-  }
   const shared = from.endpoints.flatMap((one) => {
     const other = to.endpoints.find(({ networkId }) => networkId === one.networkId);
     return other === undefined ? [] : [other];

@@ -85,6 +85,38 @@ describe.skipIf(!privileged())("network doctor", () => {
   );
 
   test(
+    "knows who has no network of its own",
+    async () => {
+      for (const [name, network] of [
+        ["none", "none"],
+        ["host", "host"],
+        ["joined", "container:r1"],
+      ] as const) {
+        await cliOk(engine, [
+          ...["run", "-d", "--name", name, "--network", network, "busybox", "sleep", "1000"],
+        ]);
+      }
+      for (const [names, exitCode, message] of [
+        [["none"], 1, /^PROBLEM +none has no network\n +-> make it again with --network/],
+        [["r1", "none"], 1, /PROBLEM +none has no network/],
+        [["host"], 0, /^note +host is on the host's network/],
+        [["host", "r1"], 0, /ok +the host reaches r1 at \d/],
+        [["r1", "host"], 0, /note +r1 reaches what listens on the host at \d/],
+        [["joined"], 0, /^note +joined shares the network of \w+\n +-> ask for/],
+      ] as const) {
+        const told = await doctor(...names);
+        expect([told.exitCode, told.stderr, told.stdout]).toEqual([
+          exitCode,
+          "",
+          expect.stringMatching(message),
+        ]);
+        expect(told.stdout).not.toContain("share no network");
+      }
+    },
+    LIMIT_MS,
+  );
+
+  test(
     "names the chain of another program that drops, and rules that somebody flushed",
     async () => {
       const table = `doctor_${engine.id}`;
