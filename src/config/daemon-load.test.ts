@@ -59,6 +59,8 @@ describe("daemon flags", () => {
     [["--ipv6", "--bip6", "10.0.0.1/8"], "bip6: want an IPv6 address with a prefix"],
     [["--default-gateway", "fd00::1"], "default-gateway: want an IPv4 address"],
     [["--default-address-pool", "base=10.0.0.0/16"], "want base=subnet,size=bits"],
+    [["--default-address-pool", "base=10.0.0.0/16,size=24,more=1"], "want base=subnet,size=bits"],
+    [["--default-address-pool", "base=fd00::/8,size=64"], ""],
     [["--default-address-pool", "base=10.0.0.0/16,size=8"], "want a size from 16 to 30"],
     [["--default-network-opt", "bridge=mtu"], "want driver=option=value, got"],
     [["--host-gateway-ip", "10.0.0.1", "--host-gateway-ip", "10.0.0.2"], "host-gateway-ips: want"],

@@ -52,14 +52,13 @@ function checkCidr(key: string, family: 4 | 6, text: string): string {
   throw new NaruError("invalid_argument", `${key}: ${want}, got "${text}"`);
 }
 
-const PARTS_BITS_MAX = 24; // of one pool: more networks than any host has
-
 function poolOf(value: unknown): { readonly base: string; readonly size: number } {
   const shown = typeof value === "string" ? value : JSON.stringify(value);
   const parts: unknown = typeof value === "string" ? partsOf(value) : value;
-  const { base, size } = parts as { readonly base?: unknown; readonly size?: unknown };
+  const { base, size, ...rest } = parts as { readonly base?: unknown; readonly size?: unknown };
   const key = "default-address-pools";
-  if (typeof base !== "string" || !Number.isSafeInteger(size)) {
+  const strange = Object.keys(rest).length > 0;
+  if (typeof base !== "string" || !Number.isSafeInteger(size) || strange) {
     throw new NaruError("invalid_argument", `${key}: want base=subnet,size=bits, got ${shown}`);
   }
   const family = base.includes(":") ? 6 : 4;
@@ -67,10 +66,8 @@ function poolOf(value: unknown): { readonly base: string; readonly size: number 
   const prefix = Number(base.split("/")[1]);
   const bits = Number(size);
   const sizeMax = (family === 4 ? 32 : 128) - ROOM_BITS;
-  if (bits >= prefix && bits <= sizeMax && bits - prefix <= PARTS_BITS_MAX) {
-    return { base, size: bits };
-  }
-  const want = `want a size from ${prefix} to ${Math.min(sizeMax, prefix + PARTS_BITS_MAX)}`;
+  if (bits >= prefix && bits <= sizeMax) return { base, size: bits };
+  const want = `want a size from ${prefix} to ${sizeMax}`;
   throw new NaruError("invalid_argument", `${key}: ${want} for ${base}, got ${bits}`);
 }
 
